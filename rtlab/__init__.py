@@ -1,0 +1,66 @@
+"""The Real-Time Lab: what the course on WebSockets and Socket.IO stands on, for notebooks and for scripts.
+
+Importing this loads next to nothing. Every public name below comes on first use, from the floor that it lives on
+(CONTRIBUTING.md shows the floors).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rtlab.errors import ChildError as ChildError
+    from rtlab.errors import MissingProgramError as MissingProgramError
+    from rtlab.errors import RtlabError as RtlabError
+    from rtlab.errors import UnsupportedPlatformError as UnsupportedPlatformError
+    from rtlab.errors import UsageError as UsageError
+    from rtlab.grading.report import grade as grade
+    from rtlab.instruments.doctor import diagnose as diagnose
+    from rtlab.servers.hosting import Server as Server
+    from rtlab.servers.hosting import serve as serve
+    from rtlab.servers.hosting import start as start
+    from rtlab.servers.registry import resources as resources
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ChildError": "rtlab.errors",
+    "MissingProgramError": "rtlab.errors",
+    "RtlabError": "rtlab.errors",
+    "Server": "rtlab.servers.hosting",
+    "UnsupportedPlatformError": "rtlab.errors",
+    "UsageError": "rtlab.errors",
+    "diagnose": "rtlab.instruments.doctor",
+    "grade": "rtlab.grading.report",
+    "resources": "rtlab.servers.registry",
+    "serve": "rtlab.servers.hosting",
+    "start": "rtlab.servers.hosting",
+}
+
+__all__ = [
+    "ChildError",
+    "MissingProgramError",
+    "RtlabError",
+    "Server",
+    "UnsupportedPlatformError",
+    "UsageError",
+    "__version__",
+    "diagnose",
+    "grade",
+    "resources",
+    "serve",
+    "start",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'rtlab' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,55 @@
+"""The exception tree of rtlab.
+
+What lives here: every exception that rtlab raises on purpose. It knows nothing of the rest of the package;
+each floor may import it. An exception carries its data and composes its message from it: what was expected,
+what came, and what to do next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["ChildError", "MissingProgramError", "RtlabError", "UnsupportedPlatformError", "UsageError"]
+
+
+class RtlabError(Exception):
+    """The root of everything that rtlab raises."""
+
+
+class UsageError(RtlabError):
+    """The caller asked for something that cannot be done this way; the message says which way works."""
+
+
+class UnsupportedPlatformError(RtlabError):
+    """This operating system lacks what the feature stands on."""
+
+    def __init__(self, feature: str, platform: str, advice: str) -> None:
+        self.feature = feature
+        self.platform = platform
+        self.advice = advice
+        super().__init__(f"{feature} does not work on {platform}. {advice}")
+
+
+class MissingProgramError(RtlabError):
+    """A program that the lab starts is not on this machine."""
+
+    def __init__(self, program: str, advice: str) -> None:
+        self.program = program
+        self.advice = advice
+        super().__init__(f"{program} was not found. {advice}")
+
+
+class ChildError(RtlabError):
+    """A child process failed: it could not start, was not ready in time, or ended when it should not."""
+
+    def __init__(self, name: str, problem: str, tail: Sequence[str] = ()) -> None:
+        self.name = name
+        """What the child is, in words: "Valkey", "worker chat:app"."""
+        self.problem = problem
+        """What went wrong, with the exit status where there is one."""
+        self.tail = tuple(tail)
+        """The last lines of its output."""
+        lines = [f"{name} {problem}"]
+        if tail:
+            lines += ["Its last lines:", *(f"  {line}" for line in tail)]
+        super().__init__("\n".join(lines))

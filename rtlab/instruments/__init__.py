@@ -1,0 +1,1 @@
+"""Floor 5: what looks at a running system and reports."""
