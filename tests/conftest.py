@@ -1,0 +1,1 @@
+"""What every test stands on: nothing may be left behind."""
