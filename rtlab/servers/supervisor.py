@@ -27,7 +27,7 @@ from pathlib import Path
 
 from rtlab.errors import ChildError, UnsupportedPlatformError
 
-__all__ = ["GRACE_S", "TAIL_LINES", "Child", "Log"]
+__all__ = ["GRACE_S", "TAIL_LINES", "Child", "Log", "describe_status", "readable"]
 
 GRACE_S = 3.0
 """Seconds between SIGTERM and SIGKILL. A server that drains needs some; a person who waits for a cell bears few."""
@@ -185,7 +185,7 @@ class Child:
     async def wait_async(self) -> int:
         """Wait until the child has ended; gives its exit status."""
         while self.poll() is None:
-            await _readable(self._status)
+            await readable(self._status)
         assert self.returncode is not None
         return self.returncode
 
@@ -290,11 +290,16 @@ def describe_status(code: int) -> str:
         return f"signal {-code}"
 
 
-async def _readable(descriptor: int) -> None:
+async def readable(descriptor: int) -> None:
     """Wait until a descriptor can be read."""
     loop = asyncio.get_running_loop()
     future = loop.create_future()
-    loop.add_reader(descriptor, lambda: future.done() or future.set_result(None))
+
+    def wake() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    loop.add_reader(descriptor, wake)
     try:
         await future
     finally:

@@ -1,0 +1,174 @@
+"""The kinds of app that the lab can run, and how each is run on a socket that already listens.
+
+What lives here: one small runner per kind. It must not choose ports or start processes; `hosting` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import re
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtlab.errors import UsageError
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+
+__all__ = ["STOP_S", "Close", "describe", "load", "run_app"]
+
+STOP_S = 0.5
+"""Seconds that handlers have to end by themselves when a server stops. Then they are cancelled: a person waits."""
+
+Close = Callable[[], Awaitable[None]]
+"""Stops a running app and closes its socket."""
+
+ACCEPTED = (
+    "an aiohttp web.Application, an async function that takes one WebSocket connection (for the websockets "
+    "library), a socketio.AsyncServer, a function without arguments that gives one of these, or an import "
+    "string like 'chat:app'"
+)
+
+
+async def run_app(app: object, listener: socket.socket) -> Close:
+    """Run an app of any accepted kind on a listening socket.
+
+    Returns:
+        What stops it again.
+
+    Raises:
+        UsageError: the app is of no accepted kind, or cannot be imported.
+    """
+    if isinstance(app, str):
+        app = load(app)
+    if callable(app) and _required_arguments(app) == 0:
+        app = app()
+        if inspect.isawaitable(app):
+            app = await app
+    aiohttp_web = sys.modules.get("aiohttp.web")
+    if aiohttp_web is not None and isinstance(app, aiohttp_web.Application):
+        return await _run_aiohttp(app, listener)
+    socketio = sys.modules.get("socketio")
+    if socketio is not None and isinstance(app, socketio.AsyncServer):
+        return await _run_socketio(app, listener)
+    if _required_arguments(app) == 1 and _is_async(app):
+        return await _run_websockets(app, listener)  # type: ignore[arg-type]
+    if inspect.iscoroutine(app):
+        app.close()
+        raise UsageError(f"Got a coroutine, {app.__qualname__}(): pass the function itself, without calling it.")
+    raise UsageError(f"Expected {ACCEPTED}; got {app!r}.")
+
+
+def load(target: str) -> object:
+    """Import what an import string names: ``"package.module:attribute"``, looked for in the working directory too.
+
+    Raises:
+        UsageError: the string is not of this form, or the module has no such attribute.
+    """
+    if not re.fullmatch(r"[\w.]+:[\w.]+", target):
+        raise UsageError(f"Expected an import string like 'chat:app', got {target!r}.")
+    module_name, _, path = target.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.insert(0, here)
+    found: object = importlib.import_module(module_name)
+    for part in path.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            raise UsageError(f"Module {module_name!r} has no {path!r}, which {target!r} asks for.") from None
+    return found
+
+
+def describe(app: object) -> str:
+    """What an app is, in a few words for a repr."""
+    if isinstance(app, str):
+        return app
+    kind = type(app)
+    if kind.__module__.startswith("aiohttp."):
+        return "aiohttp application"
+    if kind.__module__.startswith("socketio."):
+        return "Socket.IO server"
+    return str(getattr(app, "__name__", kind.__name__))
+
+
+async def _run_aiohttp(app: Any, listener: socket.socket) -> Close:
+    from aiohttp import web
+
+    runner = web.AppRunner(app, shutdown_timeout=STOP_S)
+    try:
+        await runner.setup()
+        await web.SockSite(runner, listener).start()
+    except BaseException:
+        await runner.cleanup()
+        raise
+    return runner.cleanup
+
+
+async def _run_socketio(server: Any, listener: socket.socket) -> Close:
+    from aiohttp import web
+
+    if server.eio.async_mode != "aiohttp":
+        raise UsageError(
+            f"Expected socketio.AsyncServer(async_mode='aiohttp'), got one with async_mode={server.eio.async_mode!r}."
+        )
+    app = web.Application()
+    server.attach(app)
+    close = await _run_aiohttp(app, listener)
+
+    async def stop() -> None:
+        await server.shutdown()
+        await close()
+
+    return stop
+
+
+async def _run_websockets(
+    handler: Callable[[ServerConnection], Coroutine[Any, Any, None]], listener: socket.socket
+) -> Close:
+    from websockets.asyncio.server import serve
+
+    running: set[asyncio.Task[Any]] = set()
+
+    async def tracked(connection: ServerConnection) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        running.add(task)
+        try:
+            await handler(connection)
+        finally:
+            running.discard(task)
+
+    server = await serve(tracked, sock=listener)
+
+    async def stop() -> None:
+        server.close()
+        closed = asyncio.ensure_future(server.wait_closed())
+        await asyncio.wait([closed], timeout=STOP_S)
+        for task in running:
+            task.cancel()
+        await closed
+
+    return stop
+
+
+def _required_arguments(app: object) -> int | None:
+    """How many positional arguments a callable cannot do without; None if it is no function or class to call."""
+    called = app if inspect.isroutine(app) or inspect.isclass(app) else getattr(type(app), "__call__", None)
+    if called is None or not callable(app):
+        return None
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except ValueError:
+        return None
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(1 for each in parameters if each.kind in positional and each.default is each.empty)
+
+
+def _is_async(app: object) -> bool:
+    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(type(app), "__call__", None))

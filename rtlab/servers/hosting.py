@@ -1,0 +1,185 @@
+"""Run any app on a free port of this machine, in this event loop or in a child process.
+
+What lives here: `serve` (for ``async with``), `start` (for a notebook, where a server lives over several cells),
+and `Server`, what both give. It must not know what an app does. How each kind of app is run stands in `apps`.
+
+The listening socket is made here, so the port is known, and taken, before the app runs; a child inherits the
+socket. No port is guessed, and none is lost to somebody else in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from rtlab.errors import UsageError
+from rtlab.servers import registry
+from rtlab.servers.apps import describe, run_app
+from rtlab.servers.supervisor import Child, Log, readable
+
+__all__ = ["LOOPBACK", "READY_S", "Server", "serve", "start"]
+
+LOOPBACK = "127.0.0.1"
+"""The only address that the lab listens on: what is served in a lesson is nobody else's business."""
+READY_S = 20.0
+"""Seconds that a child has to import its app and listen."""
+
+
+class Server:
+    """An app that listens on a port of this machine. Made by `rtlab.start` and `rtlab.serve`."""
+
+    def __init__(self, port: int, what: str, close: Callable[[], Awaitable[None]], child: Child | None = None) -> None:
+        self.port = port
+        """The TCP port."""
+        self.child = child
+        """The process that runs the app, where it is not this one."""
+        self._what = what
+        self._close = close
+        self._stopped = False
+
+    @property
+    def url(self) -> str:
+        """Where it listens, as ``http://127.0.0.1:PORT`` without a slash at the end."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """The same for WebSocket clients: ``ws://127.0.0.1:PORT``."""
+        return f"ws://{LOOPBACK}:{self.port}"
+
+    @property
+    def browser_url(self) -> str:
+        """Where the reader's browser finds it, with a slash at the end.
+
+        On JupyterHub and Binder the browser runs on another machine. There jupyter-server-proxy passes it on, and
+        this is a path on the notebook server's own address.
+        """
+        prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX")
+        return f"{prefix.rstrip('/')}/proxy/{self.port}/" if prefix else f"{self.url}/"
+
+    @property
+    def running(self) -> bool:
+        """Whether it runs."""
+        return not self._stopped and (self.child is None or self.child.running)
+
+    @property
+    def log(self) -> Log:
+        """What the child process has printed.
+
+        Raises:
+            UsageError: the server runs in this process; its output is ours.
+        """
+        if self.child is None:
+            raise UsageError("This server runs in this process, so it has no log of its own. Use logging.")
+        return self.child.log
+
+    async def stop(self) -> None:
+        """Close its connections, free its port, and wait until that is done. A second call does nothing."""
+        if not self._stopped:
+            self._stopped = True
+            registry.forget(self)
+            await self._close()
+
+    def __repr__(self) -> str:
+        state = "running" if self.running else "stopped"
+        if self.child is not None and not self._stopped and not self.running:
+            state = repr(self.child).rpartition(", ")[2].rstrip(">")
+        return f"<Server {self.url}, {self._what}, {state}>"
+
+
+async def start(app: object, *, in_child: bool = False, port: int = 0, name: str | None = None) -> Server:
+    """Start a server that runs until `await server.stop()`, over as many cells as you like.
+
+    Running the same cell again stops what its earlier run had started. Ends with the process in any case.
+
+    Args:
+        app: an aiohttp `web.Application`; an ``async def handler(websocket)`` for the websockets library; a
+            `socketio.AsyncServer`; a function without arguments that gives one of these; or an import string
+            like ``"chat:app"``.
+        in_child: run it in a process of its own. The app must then be an import string.
+        port: a TCP port; 0 takes a free one.
+        name: replaces whatever was started under the same name, instead of by the same cell.
+
+    Raises:
+        UsageError: the app is none of the above, or the port is taken.
+        ChildError: the child process did not come up; the message shows its last lines.
+    """
+    origin = await registry.replace_earlier(name)
+    listener = _listen(port)
+    try:
+        server = await (_start_child(app, listener) if in_child else _start_here(app, listener))
+    except BaseException:
+        listener.close()
+        raise
+    registry.register(server, origin)
+    return server
+
+
+@asynccontextmanager
+async def serve(
+    app: object, *, in_child: bool = False, port: int = 0, name: str | None = None
+) -> AsyncIterator[Server]:
+    """Run an app for the length of an ``async with`` block. Arguments and errors are those of `start`."""
+    server = await start(app, in_child=in_child, port=port, name=name)
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+def _listen(port: int) -> socket.socket:
+    try:
+        return socket.create_server((LOOPBACK, port))
+    except (OSError, OverflowError) as error:
+        if getattr(error, "errno", None) == errno.EADDRINUSE:
+            raise UsageError(f"Port {port} is taken. Leave the port out, and a free one is found.") from None
+        raise UsageError(f"Cannot listen on port {port}: {error}. Leave the port out.") from None
+
+
+async def _start_here(app: object, listener: socket.socket) -> Server:
+    port = listener.getsockname()[1]
+    close = await run_app(app, listener)
+    return Server(port, describe(app), close)
+
+
+async def _start_child(app: object, listener: socket.socket) -> Server:
+    if not isinstance(app, str):
+        raise UsageError(
+            f"A child process imports its app by itself: expected an import string like 'chat:app', got {app!r}."
+        )
+    port = listener.getsockname()[1]
+    reader, writer = os.pipe()
+    try:
+        listener_fd = listener.fileno()
+        child = Child(
+            [sys.executable, "-m", "rtlab.servers.worker", str(listener_fd), str(writer), app],
+            name=f"worker {app}",
+            cwd=Path.cwd(),
+            pass_fds=(listener_fd, writer),
+        )
+    except BaseException:
+        os.close(reader)
+        raise
+    finally:
+        os.close(writer)
+    listener.close()  # the child holds it now: a dead worker's port refuses, as it would in production
+    try:
+        async with asyncio.timeout(READY_S):
+            await readable(reader)
+        if not os.read(reader, 1):
+            await child.wait_async()
+            raise child.failure()
+    except BaseException as error:
+        await child.aclose()
+        if isinstance(error, TimeoutError):
+            raise child.failure(f"was not ready after {READY_S:g} s") from None
+        raise
+    finally:
+        os.close(reader)
+    return Server(port, f"{app} in process {child.pid}", child.aclose, child)

@@ -1,0 +1,40 @@
+"""The program in a child process that runs one app on an inherited socket.
+
+``python -m rtlab.servers.worker LISTENER_FD READY_FD module:attribute``. It writes one byte to READY_FD once it
+listens, and ends on SIGTERM (or SIGINT) after closing its connections. Started by `hosting` only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+
+from rtlab.errors import RtlabError
+from rtlab.servers.apps import run_app
+
+__all__: list[str] = []
+
+
+async def main(listener_fd: int, ready_fd: int, target: str) -> None:
+    """Run the app until a signal asks for the end."""
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    listener = socket.socket(fileno=listener_fd)
+    close = await run_app(target, listener)
+    with contextlib.suppress(BrokenPipeError):
+        os.write(ready_fd, b"1")
+    os.close(ready_fd)
+    await ended.wait()
+    await close()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]))
+    except RtlabError as error:
+        sys.exit(str(error))
