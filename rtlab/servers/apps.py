@@ -20,7 +20,7 @@ from rtlab.errors import UsageError
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-__all__ = ["STOP_S", "Close", "describe", "load", "run_app"]
+__all__ = ["STOP_S", "Close", "describe", "load", "resolve", "run_app"]
 
 STOP_S = 0.5
 """Seconds that handlers have to end by themselves when a server stops. Then they are cancelled: a person waits."""
@@ -35,14 +35,11 @@ ACCEPTED = (
 )
 
 
-async def run_app(app: object, listener: socket.socket) -> Close:
-    """Run an app of any accepted kind on a listening socket.
-
-    Returns:
-        What stops it again.
+async def resolve(app: object) -> object:
+    """What is meant by an app: imports an import string, calls a function that takes no arguments.
 
     Raises:
-        UsageError: the app is of no accepted kind, or cannot be imported.
+        UsageError: an import string that names nothing.
     """
     if isinstance(app, str):
         app = load(app)
@@ -50,14 +47,26 @@ async def run_app(app: object, listener: socket.socket) -> Close:
         app = app()
         if inspect.isawaitable(app):
             app = await app
+    return app
+
+
+async def run_app(app: object, listener: socket.socket) -> Close:
+    """Run a resolved app of any accepted kind on a listening socket.
+
+    Returns:
+        What stops it again.
+
+    Raises:
+        UsageError: the app is of no accepted kind.
+    """
     aiohttp_web = sys.modules.get("aiohttp.web")
     if aiohttp_web is not None and isinstance(app, aiohttp_web.Application):
         return await _run_aiohttp(app, listener)
     socketio = sys.modules.get("socketio")
     if socketio is not None and isinstance(app, socketio.AsyncServer):
         return await _run_socketio(app, listener)
-    if _required_arguments(app) == 1 and _is_async(app):
-        return await _run_websockets(app, listener)  # type: ignore[arg-type]
+    if inspect.iscoroutinefunction(app) and _required_arguments(app) == 1:
+        return await _run_websockets(app, listener)
     if inspect.iscoroutine(app):
         app.close()
         raise UsageError(f"Got a coroutine, {app.__qualname__}(): pass the function itself, without calling it.")
@@ -76,7 +85,14 @@ def load(target: str) -> object:
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.insert(0, here)
-    found: object = importlib.import_module(module_name)
+    try:
+        found: object = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there; something that it imports is not
+        raise UsageError(
+            f"There is no module {error.name!r}, which {target!r} asks for, in {here} or installed."
+        ) from None
     for part in path.split("."):
         try:
             found = getattr(found, part)
@@ -87,14 +103,12 @@ def load(target: str) -> object:
 
 def describe(app: object) -> str:
     """What an app is, in a few words for a repr."""
-    if isinstance(app, str):
-        return app
     kind = type(app)
     if kind.__module__.startswith("aiohttp."):
         return "aiohttp application"
     if kind.__module__.startswith("socketio."):
         return "Socket.IO server"
-    return str(getattr(app, "__name__", kind.__name__))
+    return f"websockets handler {getattr(app, '__name__', kind.__name__)}"
 
 
 async def _run_aiohttp(app: Any, listener: socket.socket) -> Close:
@@ -157,18 +171,8 @@ async def _run_websockets(
     return stop
 
 
-def _required_arguments(app: object) -> int | None:
-    """How many positional arguments a callable cannot do without; None if it is no function or class to call."""
-    called = app if inspect.isroutine(app) or inspect.isclass(app) else getattr(type(app), "__call__", None)
-    if called is None or not callable(app):
-        return None
-    try:
-        parameters = inspect.signature(app).parameters.values()
-    except ValueError:
-        return None
+def _required_arguments(app: Callable[..., object]) -> int:
+    """How many positional arguments a callable cannot do without."""
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = inspect.signature(app).parameters.values()
     return sum(1 for each in parameters if each.kind in positional and each.default is each.empty)
-
-
-def _is_async(app: object) -> bool:
-    return inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(getattr(type(app), "__call__", None))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from rtlab.errors import UsageError
 from rtlab.servers import registry
-from rtlab.servers.apps import describe, run_app
+from rtlab.servers.apps import describe, resolve, run_app
 from rtlab.servers.supervisor import Child, Log, readable
 
 __all__ = ["LOOPBACK", "READY_S", "Server", "serve", "start"]
@@ -144,8 +144,9 @@ def _listen(port: int) -> socket.socket:
 
 async def _start_here(app: object, listener: socket.socket) -> Server:
     port = listener.getsockname()[1]
-    close = await run_app(app, listener)
-    return Server(port, describe(app), close)
+    resolved = await resolve(app)
+    close = await run_app(resolved, listener)
+    return Server(port, describe(resolved), close)
 
 
 async def _start_child(app: object, listener: socket.socket) -> Server:

@@ -123,7 +123,7 @@ def forget(resource: Resource) -> None:
 
 async def _tick() -> None:
     while True:  # waking up is all it is for
-        await asyncio.sleep(TICK_S)  # noqa: ASYNC110
+        await asyncio.sleep(TICK_S)
 
 
 def _origin(name: str | None) -> Origin:

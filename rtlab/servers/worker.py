@@ -14,7 +14,7 @@ import socket
 import sys
 
 from rtlab.errors import RtlabError
-from rtlab.servers.apps import run_app
+from rtlab.servers.apps import resolve, run_app
 
 __all__: list[str] = []
 
@@ -25,7 +25,7 @@ async def main(listener_fd: int, ready_fd: int, target: str) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     listener = socket.socket(fileno=listener_fd)
-    close = await run_app(target, listener)
+    close = await run_app(await resolve(target), listener)
     with contextlib.suppress(BrokenPipeError):
         os.write(ready_fd, b"1")
     os.close(ready_fd)
