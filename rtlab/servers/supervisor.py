@@ -16,6 +16,7 @@ import contextlib
 import errno
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -217,7 +218,6 @@ class Child:
                 self._signal_group(signal.SIGKILL)
                 self.wait()
         self._close_lifeline()
-        self._watchdog.wait()
 
     async def aclose(self) -> None:
         """`close`, without blocking the event loop."""
@@ -235,7 +235,6 @@ class Child:
                     await self.wait_async()
         finally:
             self._close_lifeline()
-            self._watchdog.wait()  # what is left to do takes milliseconds
 
     def failure(self, problem: str | None = None) -> ChildError:
         """A ChildError that says what happened and shows the last lines of output."""
@@ -249,10 +248,13 @@ class Child:
         return f"<Child {self.name}, process {self.pid}, {state}>"
 
     def _close_lifeline(self) -> None:
+        """Let the watchdog go, which takes milliseconds: it kills what the child left and removes the directory."""
         self.log.keep()
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()
+        self._watchdog.wait()
         os.close(self._status)
+        shutil.rmtree(self.directory, ignore_errors=True)  # in case somebody had killed the watchdog
 
     def _read_start(self) -> int:
         """The process id, once the program has been executed."""
@@ -272,7 +274,6 @@ class Child:
         self.returncode = 127
         self._closed = True
         self._close_lifeline()
-        self._watchdog.wait()
         raise self.failure(problem)
 
     def _signal_group(self, number: int) -> None:

@@ -1,0 +1,248 @@
+"""A child runs, is heard, and never outlives us."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from deadlines import WAIT_S
+
+from rtlab.errors import ChildError, UnsupportedPlatformError
+from rtlab.servers import supervisor
+from rtlab.servers.supervisor import Child
+
+PYTHON = sys.executable
+SLEEPER = [PYTHON, "-c", "import time; print('up', flush=True); time.sleep(1000)"]
+
+
+def gone(pid: int) -> bool:
+    """Whether a process has ended (a zombie has)."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def wait_for(condition, what: str):
+    """Look until it is so, or fail after WAIT_S."""
+    deadline = time.monotonic() + WAIT_S
+    while not (result := condition()):
+        assert time.monotonic() < deadline, f"not within {WAIT_S} s: {what}"
+        time.sleep(0.01)
+    return result
+
+
+@pytest.fixture
+def child():
+    """A child that sleeps; closed at the end."""
+    child = Child(SLEEPER, name="sleeper")
+    yield child
+    child.close()
+
+
+def test_output_and_exit_status_are_kept():
+    child = Child(
+        [PYTHON, "-c", "import sys; print('one'); print('two', file=sys.stderr); sys.exit(3)"], name="speaker"
+    )
+    assert child.wait(WAIT_S) == 3
+    assert sorted(child.log.tail()) == ["one", "two"]
+    assert child.log.tail(1)[0] in {"one", "two"}
+    directory = child.directory
+    child.close()
+    assert not directory.exists()
+    assert sorted(child.log.tail()) == ["one", "two"], "the log is readable after the end"
+    assert "exit status 3" in repr(child)
+    error = child.failure()
+    assert isinstance(error, ChildError)
+    assert "speaker ended with exit status 3" in str(error)
+    assert "one" in str(error)
+
+
+def test_last_words_after_sigterm_are_kept():
+    code = "import signal, time\nsignal.signal(15, lambda *_: exit(print('bye')))\nprint('up', flush=True)\ntime.sleep(1000)"
+    child = Child([PYTHON, "-c", code], name="polite")
+    wait_for(child.log.tail, "the child is up")
+    child.close()
+    assert child.returncode == 0
+    assert child.log.tail() == ["up", "bye"]
+
+
+def test_a_program_that_is_not_there():
+    with pytest.raises(ChildError, match="Nonesuch could not be started: nonesuch: No such file or directory"):
+        Child(["nonesuch"], name="Nonesuch")
+
+
+def test_a_file_that_is_no_program(tmp_path):
+    path = tmp_path / "text"
+    path.write_text("hello")
+    with pytest.raises(ChildError, match="Permission denied"):
+        Child([path], name="Text")
+
+
+def test_repr_says_what_and_whether(child):
+    assert repr(child) == f"<Child sleeper, process {child.pid}, running>"
+    child.close()
+    assert repr(child) == f"<Child sleeper, process {child.pid}, ended with signal SIGTERM>"
+    child.close()  # a second time does nothing
+
+
+def test_wait_has_a_deadline(child):
+    with pytest.raises(TimeoutError, match="sleeper still runs"):
+        child.wait(0.01)
+
+
+async def test_wait_async_and_aclose():
+    child = Child([PYTHON, "-c", "print('up')"], name="short")
+    async with asyncio.timeout(WAIT_S):
+        assert await child.wait_async() == 0
+        await child.aclose()
+        await child.aclose()
+    assert not child.directory.exists()
+
+
+async def test_aclose_does_not_block_the_loop():
+    deaf = [
+        PYTHON,
+        "-c",
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(1000)",
+    ]
+    child = Child(deaf, name="deaf", grace=0.3)
+    async with asyncio.timeout(WAIT_S):
+        while not child.log.tail():
+            await asyncio.sleep(0.01)
+        closing = asyncio.create_task(child.aclose())
+        turns = 0
+        while not closing.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+    assert turns > 3, "the loop ran on while the child was being ended"
+    assert child.returncode == -signal.SIGKILL
+    assert gone(child.pid)
+
+
+def test_who_ignores_sigterm_is_killed():
+    deaf = [
+        PYTHON,
+        "-c",
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(1000)",
+    ]
+    child = Child(deaf, name="deaf", grace=0.1)
+    wait_for(child.log.tail, "the child is up")
+    child.close()
+    assert child.returncode == -signal.SIGKILL
+    assert gone(child.pid)
+
+
+def test_the_rest_of_the_group_goes_too():
+    code = "import subprocess, time; print(subprocess.Popen(['sleep', '1000']).pid, flush=True); time.sleep(1000)"
+    child = Child([PYTHON, "-c", code], name="parent")
+    grandchild = int(wait_for(child.log.tail, "the grandchild is up")[0])
+    child.close()
+    assert gone(grandchild)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="child subreapers are a Linux thing")
+def test_daemons_go_too():
+    """A grandchild in a session of its own, whose parent has ended, is found all the same."""
+    code = "import subprocess; print(subprocess.Popen(['sleep', '1000'], start_new_session=True).pid, flush=True)"
+    child = Child([PYTHON, "-c", code], name="daemoniser")
+    assert child.wait(WAIT_S) == 0
+    daemon = int(child.log.tail()[0])
+    assert not gone(daemon)
+    assert daemon in {each.pid for each in psutil.Process(child.watchdog_pid).children(recursive=True)}
+    child.close()
+    assert gone(daemon)
+
+
+def test_the_port_of_an_inherited_socket_is_free_after_the_end():
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    child = Child(SLEEPER, name="holder", pass_fds=[listener.fileno()])
+    listener.close()
+    socket.create_connection(("127.0.0.1", port)).close()  # the child holds the socket
+    child.kill()
+    child.wait(WAIT_S)
+    with pytest.raises(ConnectionRefusedError):  # already before close: the watchdog holds no copy
+        socket.create_connection(("127.0.0.1", port))
+    child.close()
+
+
+def test_a_killed_watchdog_takes_its_child_along(child):
+    os.kill(child.watchdog_pid, signal.SIGKILL)
+    wait_for(lambda: not child.running, "the loss of the watchdog is noticed")
+    wait_for(lambda: gone(child.pid), "the child ends")
+    child.close()
+    assert child.returncode == -signal.SIGKILL
+    assert not child.directory.exists()
+
+
+PARENT = """
+import multiprocessing, os, sys, time
+from rtlab.servers.supervisor import Child
+child = Child([sys.executable, "-c", "import time; time.sleep(1000)"], name="sleeper")
+if "forked" in sys.argv:
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,)).start()
+print(child.pid, child.watchdog_pid, child.directory, flush=True)
+match sys.argv[1]:
+    case "abort": os.abort()
+    case "exit": os._exit(5)
+    case "raise": raise SystemExit("an error")
+time.sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("end", ["kill", "kill forked", "abort", "exit", "raise", "interrupt", "hang up"])
+def test_nothing_outlives_the_parent(end):
+    """However the parent ends: its child, the watchdog and the private directory go."""
+    with subprocess.Popen(
+        [PYTHON, "-c", PARENT, *end.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    ) as parent:
+        assert parent.stdout is not None
+        pid, watchdog, directory = parent.stdout.readline().split()
+        if end.startswith("kill"):
+            parent.kill()
+        elif end == "interrupt":
+            parent.send_signal(signal.SIGINT)
+        elif end == "hang up":
+            parent.send_signal(signal.SIGHUP)
+        parent.wait(WAIT_S)
+        wait_for(lambda: gone(int(pid)), "the child ends")
+        wait_for(lambda: gone(int(watchdog)), "the watchdog ends")
+        wait_for(lambda: not Path(directory).exists(), "the directory goes")
+        if end == "kill forked":  # the forked process held a copy of the lifeline to the end
+            os.killpg(parent.pid, signal.SIGKILL)
+
+
+def test_children_do_not_hear_ctrl_c():
+    """SIGINT goes to the process group of whoever sits in front of the terminal, and a child is not in it."""
+    code = textwrap.dedent("""
+        import os, signal, sys, time
+        from rtlab.servers.supervisor import Child
+        signal.signal(signal.SIGINT, lambda *_: None)
+        child = Child([sys.executable, "-c", "import time; time.sleep(1000)"], name="sleeper")
+        os.killpg(0, signal.SIGINT)
+        time.sleep(0.1)
+        print(child.running)
+        child.close()
+    """)
+    result = subprocess.run(
+        [PYTHON, "-c", code], capture_output=True, text=True, timeout=WAIT_S, start_new_session=True, check=True
+    )
+    assert result.stdout == "True\n"
+
+
+def test_on_windows_it_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(supervisor.sys, "platform", "win32")
+    with pytest.raises(UnsupportedPlatformError, match="WSL"):
+        Child(SLEEPER, name="sleeper")
