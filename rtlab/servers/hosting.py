@@ -134,10 +134,12 @@ async def serve(
 
 
 def _listen(port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise UsageError(f"A TCP port is a number from 1 to 65535 (0 takes a free one), got {port}.")
     try:
         return socket.create_server((LOOPBACK, port))
-    except (OSError, OverflowError) as error:
-        if getattr(error, "errno", None) == errno.EADDRINUSE:
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
             raise UsageError(f"Port {port} is taken. Leave the port out, and a free one is found.") from None
         raise UsageError(f"Cannot listen on port {port}: {error}. Leave the port out.") from None
 
@@ -177,6 +179,7 @@ async def _start_child(app: object, listener: socket.socket) -> Server:
             await child.wait_async()
             raise child.failure()
     except BaseException as error:
+        child.kill()  # it has no connections that it could close politely
         await child.aclose()
         if isinstance(error, TimeoutError):
             raise child.failure(f"was not ready after {READY_S:g} s") from None
