@@ -110,14 +110,14 @@ async def start(app: object, *, in_child: bool = False, port: int = 0, name: str
         UsageError: the app is none of the above, or the port is taken.
         ChildError: the child process did not come up; the message shows its last lines.
     """
-    origin = await registry.replace_earlier(name)
-    listener = _listen(port)
-    try:
-        server = await (_start_child(app, listener) if in_child else _start_here(app, listener))
-    except BaseException:
-        listener.close()
-        raise
-    registry.register(server, origin)
+    async with registry.opening(name) as register:
+        listener = _listen(port)
+        try:
+            server = await (_start_child(app, listener) if in_child else _start_here(app, listener))
+        except BaseException:
+            listener.close()
+            raise
+        register(server)
     return server
 
 

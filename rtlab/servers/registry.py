@@ -15,16 +15,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["TICK_S", "Resource", "Resources", "forget", "register", "replace_earlier", "resources"]
+__all__ = ["TICK_S", "Resource", "Resources", "forget", "opening", "resources"]
 
-TICK_S = 0.2
+TICK_S = 0.1
 """Seconds between two wake-ups of the event loop while anything is open. The operating system may hand the signal
-of the interrupt button to any thread of the kernel, and a sleeping event loop does not notice. Five wake-ups a
-second cost next to nothing and make it land in a fifth of a second."""
+of the interrupt button to any thread of the kernel, and a sleeping event loop does not notice. Ten wake-ups a
+second cost next to nothing, and with what a kernel needs to show a traceback the button works in half a second."""
 
 
 class Resource(Protocol):
@@ -70,6 +72,7 @@ class Resources(tuple[Resource, ...]):
 
 
 _entries: list[_Entry] = []
+_opening: Counter[asyncio.AbstractEventLoop] = Counter()
 _tickers: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
 
 
@@ -78,12 +81,32 @@ def resources() -> Resources:
     return Resources(entry.resource for entry in _entries)
 
 
-async def replace_earlier(name: str | None = None) -> Origin:
-    """Stop what an earlier run of this cell (or anyone under the same `name`) had started, and say so.
+@asynccontextmanager
+async def opening(name: str | None = None) -> AsyncIterator[Callable[[Resource], None]]:
+    """Surround the start of a resource; call what this gives with the resource once it runs.
 
-    Call it before something is started, and pass what it gives to `register`.
+    What an earlier run of this cell (or anyone under the same `name`) had started is stopped first. While the
+    block lasts, the interrupt button is as quick as later, when the resource runs.
     """
-    origin = _origin(name)
+    loop = asyncio.get_running_loop()
+    _opening[loop] += 1
+    _keep_ticking()
+    try:
+        origin = _origin(name)
+        await _replace_earlier(origin, name)
+        yield lambda resource: _entries.append(_Entry(resource, origin, loop))
+    finally:
+        _opening[loop] -= 1
+        _keep_ticking()
+
+
+def forget(resource: Resource) -> None:
+    """Take a resource that has stopped out of the registry. No error if it is not there."""
+    _entries[:] = [entry for entry in _entries if entry.resource is not resource]
+    _keep_ticking()
+
+
+async def _replace_earlier(origin: Origin, name: str | None) -> None:
     earlier = [
         entry
         for entry in _entries
@@ -98,27 +121,18 @@ async def replace_earlier(name: str | None = None) -> Origin:
             whose = f"under the name {name!r}" if name else "by an earlier run of this cell"
             print(f"Stopped {shown}, started {whose}.")  # for the person at the notebook
         forget(entry.resource)
-    return origin
 
 
-def register(resource: Resource, origin: Origin) -> None:
-    """Enter a resource that has just started in the running event loop."""
-    loop = asyncio.get_running_loop()
-    _entries.append(_Entry(resource, origin, loop))
-    if loop not in _tickers:
-        for closed in [known for known in _tickers if known.is_closed()]:
-            del _tickers[closed]
+def _keep_ticking() -> None:
+    """Have one ticker in each event loop that opens something or has something open, and in no other."""
+    for loop in [known for known in (*_tickers, *_opening) if known.is_closed()]:
+        _tickers.pop(loop, None)
+        del _opening[loop]
+    needed = {entry.loop for entry in _entries if not entry.loop.is_closed()} | set(+_opening)
+    for loop in needed - set(_tickers):
         _tickers[loop] = loop.create_task(_tick(), name="rtlab ticker")
-
-
-def forget(resource: Resource) -> None:
-    """Take a resource that has stopped out of the registry. No error if it is not there."""
-    _entries[:] = [entry for entry in _entries if entry.resource is not resource]
-    loops = {entry.loop for entry in _entries}
-    for loop in [idle for idle in _tickers if idle not in loops]:
-        ticker = _tickers.pop(loop)
-        if not loop.is_closed():
-            ticker.cancel()
+    for loop in set(_tickers) - needed:
+        _tickers.pop(loop).cancel()
 
 
 async def _tick() -> None:

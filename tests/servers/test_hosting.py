@@ -168,7 +168,7 @@ async def test_a_taken_port():
 
 
 async def test_a_port_that_is_none():
-    with pytest.raises(rtlab.UsageError, match="from 1 to 65535 .* got 70000"):
+    with pytest.raises(rtlab.UsageError, match=r"from 1 to 65535 .* got 70000"):
         await rtlab.start(make_app, port=70000)
 
 

@@ -24,9 +24,9 @@ class Thing:
 
 
 async def open_thing(name, key=None):
-    origin = await registry.replace_earlier(key)
-    thing = Thing(name)
-    registry.register(thing, origin)
+    async with registry.opening(key) as register:
+        thing = Thing(name)
+        register(thing)
     return thing
 
 
@@ -131,4 +131,7 @@ async def test_the_ticker_runs_while_something_is_open():
     await first.stop()
     assert len(tickers()) == 1
     await second.stop()
+    assert tickers() == []
+    async with registry.opening():
+        assert len(tickers()) == 1, "the interrupt button is quick during the start too"
     assert tickers() == []
