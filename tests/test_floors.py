@@ -1,0 +1,136 @@
+"""A module imports only from lower floors. The floors are the table in CONTRIBUTING.md."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODULES = sorted((ROOT / "rtlab").rglob("*.py"))
+
+
+class Floor(NamedTuple):
+    number: int
+    paths: list[str]
+    libraries: set[str]
+
+
+def read_table(text: str) -> list[Floor]:
+    """The rows of the table under "## Floors"."""
+    section = text.split("\n## Floors\n")[1].split("\n## ")[0]
+    floors = []
+    for row in re.findall(r"^\| (\d) \|(.*)\|$", section, re.MULTILINE):
+        where, _, libraries = (cell.strip() for cell in row[1].split("|"))
+        names = set() if libraries == "nothing" else {name.strip() for name in libraries.split(",")}
+        floors.append(Floor(int(row[0]), re.findall(r"`(.+?)`", where), names))
+    return floors
+
+
+FLOORS = read_table((ROOT / "CONTRIBUTING.md").read_text())
+
+
+def floor_of(path: str) -> Floor | None:
+    """The floor of a file, given relative to the root with forward slashes."""
+    return next((floor for floor in FLOORS if any(path == each or path.startswith(each) for each in floor.paths)), None)
+
+
+def imports(source: str) -> list[tuple[int, str]]:
+    """Line and full name of everything that is imported, wherever in the file; not what only type checkers see."""
+    found = []
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            return
+        if isinstance(node, ast.Import):
+            found.extend((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"line {node.lineno}: imports are absolute"
+            found.extend((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(ast.parse(source))
+    return found
+
+
+def complaints(path: str, source: str) -> list[str]:
+    """What is wrong with the imports of one file."""
+    floor = floor_of(path)
+    if floor is None:
+        return [f"{path} stands on no floor: add it to the table in CONTRIBUTING.md"]
+    package = next(each for each in floor.paths if path == each or path.startswith(each))
+    said = []
+    for line, name in imports(source):
+        top = name.partition(".")[0]
+        if top in sys.stdlib_module_names:
+            continue
+        if top != "rtlab":
+            if top not in floor.libraries:
+                said.append(f"{path}:{line} imports {top}, which floor {floor.number} may not")
+            continue
+        target = name.replace(".", "/")
+        other = floor_of(f"{target}.py") or floor_of(f"{target}/") or floor_of(f"{target.rpartition('/')[0]}.py")
+        if name.startswith("rtlab.errors") or name == "rtlab.__version__":
+            continue
+        if other is None:
+            said.append(f"{path}:{line} imports {name}, which stands on no floor")
+        elif other.number >= floor.number and not target.startswith(package.removesuffix("/")):
+            said.append(f"{path}:{line} (floor {floor.number}) imports {name} (floor {other.number})")
+    return said
+
+
+def test_the_table_is_read():
+    assert [floor.number for floor in FLOORS] == sorted((floor.number for floor in FLOORS), reverse=True)
+    assert {6, 5, 4, 1, 0} <= {floor.number for floor in FLOORS}
+    assert floor_of("rtlab/wire/frames.py").libraries == set()
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_imports_go_down(module):
+    path = module.relative_to(ROOT).as_posix()
+    if path == "rtlab/__init__.py":
+        assert {name.partition(".")[0] for _, name in imports(module.read_text())} <= set(sys.stdlib_module_names)
+    elif path == "rtlab/errors.py":
+        assert not [name for _, name in imports(module.read_text()) if name.startswith("rtlab")]
+    else:
+        assert not complaints(path, module.read_text())
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("rtlab/wire/frames.py", "import aiohttp"),
+        ("rtlab/wire/frames.py", "def f():\n    import websockets.frames"),
+        ("rtlab/wire/frames.py", "from rtlab.servers import hosting"),
+        ("rtlab/servers/hosting.py", "import rtlab.scale.broker"),
+        ("rtlab/servers/hosting.py", "import pytest"),
+        ("rtlab/grading/engine.py", "from rtlab.instruments.doctor import diagnose"),
+        ("rtlab/servers/hosting.py", "from rtlab import start"),
+        ("rtlab/utils.py", "import os"),
+    ],
+)
+def test_what_is_not_allowed_is_found(path, source):
+    assert complaints(path, source)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("rtlab/servers/hosting.py", "import os\nfrom rtlab.errors import UsageError\nimport aiohttp"),
+        ("rtlab/servers/hosting.py", "from rtlab.wire import frames\nfrom rtlab.servers.registry import opening"),
+        ("rtlab/servers/hosting.py", "if TYPE_CHECKING:\n    import pytest"),
+        ("rtlab/cli.py", "from rtlab.grading import report\nimport click"),
+        ("rtlab/cli.py", "from rtlab.grading.report import grade"),
+    ],
+)
+def test_what_is_allowed_passes(path, source):
+    assert not complaints(path, source)
+
+
+def test_no_module_is_long():
+    """About 300 lines: more, and a file does two jobs."""
+    long = {path.name: lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 330}
+    assert not long
