@@ -8,9 +8,12 @@ ARGS ?=
 
 # What an installation is made from. Its checksum is kept in STAMP, so that a changed pin, another checkout
 # folder or a Python that went away is noticed, and nothing else costs time.
-INPUTS := requirements.txt pyproject.toml package.json package-lock.json
+INPUTS := Makefile requirements.txt pyproject.toml package.json package-lock.json
 STAMP := $(VENV)/installed
 FINGERPRINT := { cat $(INPUTS); pwd -P; } | cksum
+# JupyterLab would ask on its first start whether it may fetch news; this lab needs no network.
+LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
+OFFLINE := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 PARALLEL := -n logical --dist loadgroup
 
 .DEFAULT_GOAL := help
@@ -34,6 +37,7 @@ install:  ## create .venv with the pinned packages, rtlab and the JavaScript cli
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt && \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
 	PATH="$(CURDIR)/$(BIN):$$PATH" npm ci --ignore-scripts --silent && \
+	mkdir -p $(LAB_SETTINGS) && printf '%s\n' '$(OFFLINE)' > $(LAB_SETTINGS)/overrides.json && \
 	$(FINGERPRINT) > $(STAMP) && echo "Installed."
 
 test: install  ## all that is quick: rtlab, the graders, every notebook compared with its committed outputs
