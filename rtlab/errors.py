@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["ChildError", "MissingProgramError", "RtlabError", "UnsupportedPlatformError", "UsageError"]
+__all__ = [
+    "ChildError",
+    "HandshakeError",
+    "MissingProgramError",
+    "PeerError",
+    "ProtocolError",
+    "RtlabError",
+    "UnsupportedPlatformError",
+    "UsageError",
+]
 
 
 class RtlabError(Exception):
@@ -53,3 +62,35 @@ class ChildError(RtlabError):
         if tail:
             lines += ["Its last lines:", *(f"  {line}" for line in tail)]
         super().__init__("\n".join(lines))
+
+
+class PeerError(RtlabError):
+    """The other end of a connection broke the rules, or gave up. Never the caller's fault."""
+
+
+class HandshakeError(PeerError):
+    """An opening handshake that cannot succeed. A server answers it with `status` and `headers`."""
+
+    def __init__(self, problem: str, *, rule: str, status: int = 400, headers: Sequence[tuple[str, str]] = ()) -> None:
+        self.problem = problem
+        """What was expected and what came."""
+        self.rule = rule
+        """The section that says so: "RFC 6455 §4.2.1"."""
+        self.status = status
+        """The HTTP status that refuses it (RFC 9110 §15). A client that raises this received it."""
+        self.headers = tuple(headers)
+        """Header fields that belong to the refusal, names and values."""
+        super().__init__(f"{problem} ({rule})")
+
+
+class ProtocolError(PeerError):
+    """The peer sent what it must not. The connection is failed with `code` (RFC 6455 §7.1.7)."""
+
+    def __init__(self, problem: str, *, rule: str, code: int = 1002) -> None:
+        self.problem = problem
+        """What was expected and what came. Short enough for a close frame's reason: at most 123 bytes."""
+        self.rule = rule
+        """The section that says so: "RFC 6455 §5.2"."""
+        self.code = code
+        """The close code to send (RFC 6455 §7.4.1)."""
+        super().__init__(f"{problem} ({rule})")

@@ -1,0 +1,341 @@
+"""The opening handshake: from an HTTP request to 101 Switching Protocols (RFC 6455 §4, RFC 9112).
+
+What lives here: reading and writing the two HTTP messages of the handshake, in both roles, and every reason to
+refuse it. It must not know frames, sockets or random numbers; the client's key arrives as an argument.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from rtlab.errors import HandshakeError
+from rtlab.wire.deflate import TOKEN, Deflate, DeflateOptions, accept_offer, accept_response, parse_extensions
+
+__all__ = [
+    "HEADER_BYTES",
+    "HEADER_LINES",
+    "Headers",
+    "Request",
+    "Response",
+    "Upgrade",
+    "accept_key",
+    "accept_upgrade",
+    "check_response",
+    "parse_request",
+    "parse_response",
+    "upgrade_request",
+]
+
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""What a server appends to the key, to show that it speaks this protocol (§1.3)."""
+VERSION = "13"
+"""The version of the protocol (§4.1)."""
+HEADER_BYTES = 16 * 1024
+"""Bytes that the head of a message may have. Browsers send one or two thousand, cookies included."""
+HEADER_LINES = 100
+"""Lines that it may have. Browsers send about 20."""
+
+_REQUEST_LINE = re.compile(rf"(?P<method>{TOKEN.pattern}) (?P<target>[!-~]+) HTTP/(?P<version>\d\.\d)")
+_STATUS_LINE = re.compile(r"HTTP/(?P<version>\d\.\d) (?P<status>\d{3})(?: (?P<reason>.*))?")
+_FIELD = re.compile(rf"(?P<name>{TOKEN.pattern}):[ \t]*(?P<value>[^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
+"""RFC 9112 §5: no space before the colon; no control characters in the value."""
+
+
+class Headers(tuple[tuple[str, str], ...]):
+    """Header fields in their order. Names are compared without regard to case (RFC 9110 §5.1)."""
+
+    __slots__ = ()
+
+    def all(self, name: str) -> list[str]:
+        """The values of every field of that name."""
+        return [value for each, value in self if each.lower() == name.lower()]
+
+    def get(self, name: str) -> str | None:
+        """The values joined by commas, as RFC 9110 §5.3 allows; None if there is no such field."""
+        values = self.all(name)
+        return ", ".join(values) if values else None
+
+    def tokens(self, name: str) -> list[str]:
+        """The elements of a comma-separated field, in lower case."""
+        return [token for token in (each.strip().lower() for each in (self.get(name) or "").split(",")) if token]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The client's half (§4.1)."""
+
+    target: str
+    """The request target: "/chat?room=lobby"."""
+    headers: Headers
+    method: str = "GET"
+    version: str = "1.1"
+    """Of HTTP."""
+
+    def __bytes__(self) -> bytes:
+        return _encode(f"{self.method} {self.target} HTTP/{self.version}", self.headers)
+
+
+@dataclass(frozen=True)
+class Response:
+    """The server's half (§4.2.2), or its refusal."""
+
+    status: int
+    """101 or a refusal (RFC 9110 §15)."""
+    headers: Headers
+    body: bytes = b""
+    reason: str = ""
+    """Empty takes the usual phrase for the status."""
+
+    def __bytes__(self) -> bytes:
+        phrase = self.reason or HTTPStatus(self.status).phrase
+        return _encode(f"HTTP/1.1 {self.status} {phrase}", self.headers) + self.body
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """What a successful handshake has agreed on."""
+
+    response: Response
+    subprotocol: str | None = None
+    deflate: Deflate | None = field(default=None, compare=False)
+
+
+def accept_key(key: str) -> str:
+    """Sec-WebSocket-Accept for a Sec-WebSocket-Key (§4.2.2, item 5.4)."""
+    return base64.b64encode(hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()).decode()
+
+
+def parse_request(
+    data: bytes, *, max_bytes: int = HEADER_BYTES, max_lines: int = HEADER_LINES
+) -> tuple[Request, bytes] | None:
+    """Read the head of a request from what has arrived.
+
+    Returns:
+        The request and the bytes that follow it, or None if its end has not arrived.
+
+    Raises:
+        HandshakeError: it is no HTTP/1.x request (400, 505), or too long (431, 414).
+    """
+    split = _head(data, max_bytes, max_lines)
+    if split is None:
+        return None
+    line, headers, rest = split
+    match = _REQUEST_LINE.fullmatch(line)
+    if not match:
+        raise HandshakeError(f"expected a request line, got {_shown(line)}", rule="RFC 9112 §3")
+    if match["version"] not in {"1.0", "1.1"}:
+        raise HandshakeError(f"expected HTTP/1.1, got HTTP/{match['version']}", rule="RFC 9112 §2.3", status=505)
+    return Request(match["target"], headers, match["method"], match["version"]), rest
+
+
+def parse_response(
+    data: bytes, *, max_bytes: int = HEADER_BYTES, max_lines: int = HEADER_LINES
+) -> tuple[Response, bytes] | None:
+    """Read the head of a response from what has arrived. Its body, if any, is in the bytes that follow.
+
+    Raises:
+        HandshakeError: it is no HTTP/1.x response, or too long.
+    """
+    split = _head(data, max_bytes, max_lines)
+    if split is None:
+        return None
+    line, headers, rest = split
+    match = _STATUS_LINE.fullmatch(line)
+    if not match:
+        raise HandshakeError(f"expected a status line, got {_shown(line)}", rule="RFC 9112 §4")
+    return Response(int(match["status"]), headers, reason=match["reason"] or ""), rest
+
+
+def accept_upgrade(
+    request: Request,
+    *,
+    origins: Collection[str] | None = None,
+    subprotocols: Sequence[str] = (),
+    deflate: DeflateOptions | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+) -> Upgrade:
+    """A server's answer to a request (§4.2).
+
+    Args:
+        request: what came.
+        origins: the Origins that may connect. A request without one, which no browser sends, passes; so does every
+            one if this is None.
+        subprotocols: those that the server speaks. The client's order decides (§4.2.2, item 5.5; §11.3.4).
+        deflate: what the server wants of compression; None declines it.
+        headers: fields to add to the response.
+
+    Raises:
+        HandshakeError: the request cannot be upgraded; its `status` and `headers` are the answer.
+    """
+    if request.method != "GET":
+        raise HandshakeError(
+            f"expected the method GET, got {request.method}",
+            rule="RFC 6455 §4.1",
+            status=405,
+            headers=[("Allow", "GET")],
+        )
+    if request.version != "1.1":
+        raise HandshakeError("expected HTTP/1.1, got HTTP/1.0", rule="RFC 6455 §4.1")
+    if len(request.headers.all("Host")) != 1:
+        raise HandshakeError("expected one Host field", rule="RFC 9112 §3.2")
+    if "websocket" not in request.headers.tokens("Upgrade"):
+        raise HandshakeError(
+            "expected Upgrade: websocket",
+            rule="RFC 6455 §4.2.1",
+            status=426,
+            headers=[("Upgrade", "websocket"), ("Connection", "Upgrade")],
+        )
+    if "upgrade" not in request.headers.tokens("Connection"):
+        raise HandshakeError("expected Connection: Upgrade", rule="RFC 6455 §4.2.1")
+    versions = request.headers.all("Sec-WebSocket-Version")
+    if versions != [VERSION]:
+        got = ", ".join(versions) or "none"
+        raise HandshakeError(
+            f"expected Sec-WebSocket-Version: {VERSION}, got {got}",
+            rule="RFC 6455 §4.4",
+            status=426,
+            headers=[("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket"), ("Connection", "Upgrade")],
+        )
+    key = _key(request)
+    origin = request.headers.get("Origin")
+    if origins is not None and origin is not None and origin not in origins:
+        raise HandshakeError(f"the Origin {_shown(origin)} may not connect", rule="RFC 6455 §4.2.2", status=403)
+    answer = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept_key(key))]
+    wanted = [each.strip() for each in (request.headers.get("Sec-WebSocket-Protocol") or "").split(",") if each.strip()]
+    subprotocol = next((each for each in wanted if each in subprotocols), None)
+    if subprotocol is not None:
+        answer.append(("Sec-WebSocket-Protocol", subprotocol))
+    agreed: tuple[Deflate, str] | None = None
+    offered = parse_extensions(request.headers.get("Sec-WebSocket-Extensions") or "")
+    if deflate is not None:
+        agreed = accept_offer(offered, deflate)
+    if agreed is not None:
+        answer.append(("Sec-WebSocket-Extensions", agreed[1]))
+    return Upgrade(Response(101, Headers([*answer, *headers])), subprotocol, agreed[0] if agreed else None)
+
+
+def upgrade_request(
+    host: str,
+    target: str,
+    key: str,
+    *,
+    origin: str | None = None,
+    subprotocols: Sequence[str] = (),
+    deflate: DeflateOptions | None = None,
+    headers: Iterable[tuple[str, str]] = (),
+) -> Request:
+    """A client's request (§4.1).
+
+    Args:
+        host: the Host field, with the port unless it is the scheme's own.
+        target: path and query.
+        key: Base64 of 16 random bytes.
+        origin: as a browser would send it.
+        subprotocols: in the order of preference.
+        deflate: what to offer of compression; None offers none.
+        headers: fields to add.
+    """
+    fields = [
+        ("Host", host),
+        ("Upgrade", "websocket"),
+        ("Connection", "Upgrade"),
+        ("Sec-WebSocket-Key", key),
+        ("Sec-WebSocket-Version", VERSION),
+    ]
+    if origin is not None:
+        fields.append(("Origin", origin))
+    if subprotocols:
+        fields.append(("Sec-WebSocket-Protocol", ", ".join(subprotocols)))
+    if deflate is not None:
+        fields.append(("Sec-WebSocket-Extensions", deflate.offer()))
+    return Request(target, Headers([*fields, *headers]))
+
+
+def check_response(
+    response: Response, key: str, *, subprotocols: Sequence[str] = (), deflate: DeflateOptions | None = None
+) -> Upgrade:
+    """A client's check of the server's answer (§4.1, the numbered list at the end).
+
+    Args:
+        response: what came.
+        key: the one that was sent.
+        subprotocols: those that were offered.
+        deflate: what was offered of compression.
+
+    Raises:
+        HandshakeError: the server refused, or did not answer as it has to.
+    """
+    if response.status != 101:
+        raise HandshakeError(
+            f"expected the status 101, got {response.status} {response.reason}".rstrip(),
+            rule="RFC 6455 §4.1",
+            status=response.status,
+            headers=response.headers,
+        )
+    for name, token in (("Upgrade", "websocket"), ("Connection", "upgrade")):
+        if token not in response.headers.tokens(name):
+            raise HandshakeError(f"expected {name}: {token} in the response", rule="RFC 6455 §4.1", status=101)
+    accept = response.headers.get("Sec-WebSocket-Accept")
+    if accept != accept_key(key):
+        raise HandshakeError(
+            f"expected Sec-WebSocket-Accept: {accept_key(key)}, got {accept}", rule="RFC 6455 §4.1", status=101
+        )
+    chosen = response.headers.get("Sec-WebSocket-Protocol")
+    if chosen is not None and chosen not in subprotocols:
+        raise HandshakeError(
+            f"the server chose the subprotocol {_shown(chosen)}, which was not offered",
+            rule="RFC 6455 §4.1",
+            status=101,
+        )
+    answered = parse_extensions(response.headers.get("Sec-WebSocket-Extensions") or "")
+    return Upgrade(response, chosen, accept_response(answered, deflate))
+
+
+def _key(request: Request) -> str:
+    keys = request.headers.all("Sec-WebSocket-Key")
+    if len(keys) != 1:
+        raise HandshakeError(f"expected one Sec-WebSocket-Key, got {len(keys)}", rule="RFC 6455 §4.2.1")
+    try:
+        nonce = base64.b64decode(keys[0], validate=True)
+    except binascii.Error:
+        nonce = b""
+    if len(nonce) != 16:
+        raise HandshakeError(
+            f"expected a Sec-WebSocket-Key of 16 bytes in Base64, got {_shown(keys[0])}", rule="RFC 6455 §4.2.1"
+        )
+    return keys[0]
+
+
+def _head(data: bytes, max_bytes: int, max_lines: int) -> tuple[str, Headers, bytes] | None:
+    """The first line, the fields and what follows; None if the empty line has not arrived."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    if len(head) > max_bytes:
+        raise HandshakeError(f"expected at most {max_bytes} bytes of header", rule="RFC 6585 §5", status=431)
+    if not end:
+        if head.count(b"\n") > max_lines:
+            raise HandshakeError(f"expected at most {max_lines} lines of header", rule="RFC 6585 §5", status=431)
+        return None
+    line, *lines = head.decode("latin-1").split("\r\n")
+    if len(lines) > max_lines:
+        raise HandshakeError(f"expected at most {max_lines} lines of header", rule="RFC 6585 §5", status=431)
+    fields = []
+    for each in lines:
+        match = _FIELD.fullmatch(each)
+        if not match:
+            raise HandshakeError(f"expected a header field, got {_shown(each)}", rule="RFC 9112 §5")
+        fields.append((match["name"], match["value"]))
+    return line, Headers(fields), rest
+
+
+def _encode(line: str, headers: Headers) -> bytes:
+    return "\r\n".join([line, *(f"{name}: {value}" for name, value in headers), "", ""]).encode("latin-1")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:60] + "…")

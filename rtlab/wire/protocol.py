@@ -1,0 +1,368 @@
+"""The state of one connection after the handshake: messages out of frames, and the closing handshake.
+
+What lives here: `Connection`, which takes the bytes that arrive and gives events, and gives the bytes to send for
+what the application wants to say (RFC 6455 §5.4 to §7). Server and client are the same code with two differences:
+who masks (§5.1), and who may wait for the other to close TCP (§7.1.1). No I/O, no clock, no randomness: a client's
+masking keys come from a function that is passed in.
+
+Which state may follow which is the table `TRANSITIONS`; anything else is a bug of ours and raises.
+"""
+
+from __future__ import annotations
+
+import codecs
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rtlab.errors import ProtocolError, UsageError
+from rtlab.wire.deflate import Deflate
+from rtlab.wire.frames import CONTROL_LIMIT, CloseCode, Frame, FrameParser, Opcode, encode_frame
+
+__all__ = [
+    "MAX_FRAGMENTS",
+    "MAX_MESSAGE_SIZE",
+    "TRANSITIONS",
+    "BinaryMessage",
+    "Closed",
+    "Connection",
+    "Event",
+    "Ping",
+    "Pong",
+    "State",
+    "TextMessage",
+]
+
+MAX_MESSAGE_SIZE = 1024 * 1024
+"""Bytes that a message may have, after decompression. Four times that is what one slow peer can make us hold."""
+MAX_FRAGMENTS = 1024
+"""Frames that a message may consist of: each costs an object, however little it carries."""
+
+
+class State(enum.Enum):
+    """Where the closing handshake stands (§7.1)."""
+
+    OPEN = "open"
+    CLOSE_SENT = "close sent"
+    """We have sent our close frame; the peer may still be sending messages (§1.4)."""
+    CLOSED = "closed"
+    """Both have, or it has failed: nothing is sent any more, and what arrives is ignored."""
+
+
+TRANSITIONS = {
+    (State.OPEN, "send close"): State.CLOSE_SENT,
+    (State.OPEN, "receive close"): State.CLOSED,
+    (State.CLOSE_SENT, "receive close"): State.CLOSED,
+    (State.OPEN, "fail"): State.CLOSED,
+    (State.CLOSE_SENT, "fail"): State.CLOSED,
+    (State.OPEN, "end of stream"): State.CLOSED,
+    (State.CLOSE_SENT, "end of stream"): State.CLOSED,
+    (State.CLOSED, "end of stream"): State.CLOSED,
+}
+"""The legal transitions. "receive close" in the state OPEN includes sending the answer (§5.5.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextMessage:
+    """A whole text message."""
+
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryMessage:
+    """A whole binary message."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The peer asks for a pong (§5.5.2). The answer is in `Connection.data_to_send` already."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The peer has answered a ping, or says something unasked (§5.5.3)."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """Nothing follows. The code is 1005 if the peer gave none, 1006 if it left without a word (§7.1.5)."""
+
+    code: int
+    reason: str = ""
+    clean: bool = True
+    """Whether close frames went both ways (§7.1.4)."""
+    error: ProtocolError | None = None
+    """What the peer did, where we failed the connection (§7.1.7)."""
+
+
+Event = TextMessage | BinaryMessage | Ping | Pong | Closed
+
+
+class Connection:
+    """One WebSocket connection after its handshake, without the socket.
+
+    Feed it with `receive`, speak through `text`, `binary`, `ping`, `pong` and `close`, and write whatever
+    `data_to_send` gives to the socket after each of them.
+
+    Args:
+        masking_key: gives 4 unpredictable bytes for each frame of a client; None makes this a server (§5.3).
+        deflate: the compression that the handshake has agreed on.
+        max_message_size: bytes; a longer message is answered with 1009.
+        max_fragments: frames of one message; more are answered with 1008.
+    """
+
+    def __init__(
+        self,
+        *,
+        masking_key: Callable[[], bytes] | None = None,
+        deflate: Deflate | None = None,
+        max_message_size: int = MAX_MESSAGE_SIZE,
+        max_fragments: int = MAX_FRAGMENTS,
+    ) -> None:
+        self.state = State.OPEN
+        self.deflate = deflate
+        self.max_message_size = max_message_size
+        self.max_fragments = max_fragments
+        self._masking_key = masking_key
+        self._parser = FrameParser(masked=masking_key is None, max_size=max_message_size, rsv1=deflate is not None)
+        self._out: list[bytes] = []
+        # The message that is arriving in fragments:
+        self._opcode: Opcode | None = None
+        self._compressed = False
+        self._fragments: list[bytes] = []
+        self._count = 0
+        self._size = 0
+        # How far its text has been checked before its end: whole fragments, parts of the frame that is arriving, and
+        # the bytes in those parts.
+        self._checker: codecs.IncrementalDecoder | None = None
+        self._checked = (0, 0, 0)
+
+    def data_to_send(self) -> bytes:
+        """What has to be written to the socket now. Empties the list."""
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take what has arrived; gives what it means. A peer that breaks the rules gives a `Closed` with the error."""
+        events: list[Event] = []
+        if self.state is State.CLOSED:
+            return events
+        try:
+            for frame in self._parser.feed(data):
+                event = self._data(frame) if frame.opcode < Opcode.CLOSE else self._control(frame)
+                if event is not None:
+                    events.append(event)
+                    if isinstance(event, Closed):
+                        return events
+            if self._opcode is not None or self._parser.arriving is not None:
+                self._check_early()
+        except ProtocolError as error:
+            events.append(self._fail(error))
+        return events
+
+    def receive_eof(self) -> list[Event]:
+        """The peer closed TCP. Gives a `Closed` unless one was given before."""
+        was = self.state
+        self._move("end of stream")
+        return [] if was is State.CLOSED else [Closed(int(CloseCode.ABNORMAL), clean=False)]
+
+    def text(self, data: str) -> None:
+        """Send a text message.
+
+        Raises:
+            UsageError: the connection is closing or closed.
+        """
+        self._message(Opcode.TEXT, data.encode())
+
+    def binary(self, data: bytes) -> None:
+        """Send a binary message.
+
+        Raises:
+            UsageError: the connection is closing or closed.
+        """
+        self._message(Opcode.BINARY, data)
+
+    def ping(self, payload: bytes = b"") -> None:
+        """Send a ping; the peer answers with a pong of the same payload (§5.5.2).
+
+        Raises:
+            UsageError: the payload is longer than 125 bytes, or the connection is closing or closed.
+        """
+        self._send_control(Opcode.PING, payload)
+
+    def pong(self, payload: bytes = b"") -> None:
+        """Send a pong that nobody asked for (§5.5.3). Those that were asked for are sent by `receive`.
+
+        Raises:
+            UsageError: as for `ping`.
+        """
+        self._send_control(Opcode.PONG, payload)
+
+    def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Begin the closing handshake (§7.1.2). Nothing if it has begun already.
+
+        Args:
+            code: 1000, 1001, 1003, 1007 to 1014, or 3000 to 4999 (§7.4).
+            reason: at most 123 bytes in UTF-8.
+
+        Raises:
+            UsageError: a code that must not be sent, or a reason that is too long.
+        """
+        if not _may_be_sent(code):
+            raise UsageError(
+                f"Close code {code} must not be sent: expected 1000, 3000 to 4999, or one of RFC 6455 §7.4."
+            )
+        payload = code.to_bytes(2, "big") + reason.encode()
+        if len(payload) > CONTROL_LIMIT:
+            raise UsageError(f"A close reason has at most 123 bytes in UTF-8, got {len(payload) - 2}.")
+        if self.state is State.OPEN:
+            self._send(Frame(Opcode.CLOSE, payload))
+            self._move("send close")
+
+    def _message(self, opcode: Opcode, payload: bytes) -> None:
+        self._expect_open()
+        if self.deflate is not None and self.deflate.worthwhile(len(payload)):
+            self._send(Frame(opcode, self.deflate.compress(payload), rsv1=True))
+        else:
+            self._send(Frame(opcode, payload))
+
+    def _send_control(self, opcode: Opcode, payload: bytes) -> None:
+        self._expect_open()
+        if len(payload) > CONTROL_LIMIT:
+            raise UsageError(f"A {opcode.name} carries at most 125 bytes, got {len(payload)}.")
+        self._send(Frame(opcode, payload))
+
+    def _send(self, frame: Frame) -> None:
+        self._out.append(encode_frame(frame, self._masking_key() if self._masking_key else None))
+
+    def _expect_open(self) -> None:
+        if self.state is not State.OPEN:
+            raise UsageError(f"Nothing can be sent: the connection is {self.state.value}.")
+
+    def _data(self, frame: Frame) -> Event | None:
+        if frame.opcode is Opcode.CONTINUATION:
+            if self._opcode is None:
+                raise ProtocolError("a continuation of no message", rule="RFC 6455 §5.4")
+            if frame.rsv1:
+                raise ProtocolError("RSV1 on a continuation", rule="RFC 7692 §6.1")
+        else:
+            if self._opcode is not None:
+                raise ProtocolError("a new message within a fragmented one", rule="RFC 6455 §5.4")
+            self._opcode, self._compressed = frame.opcode, frame.rsv1
+        payload = frame.payload
+        if self._compressed:
+            assert self.deflate is not None  # else the parser refuses RSV1
+            payload = self.deflate.decompress(payload, self.max_message_size - self._size, fin=frame.fin)
+        if not frame.fin:
+            self._count += 1
+            if self._count >= self.max_fragments:
+                raise ProtocolError(
+                    f"expected messages of at most {self.max_fragments} frames",
+                    rule="RFC 6455 §10.4",
+                    code=CloseCode.POLICY_VIOLATION,
+                )
+            self._fragments.append(payload)
+            self._size += len(payload)
+            self._parser.max_size = self.max_message_size - (0 if self._compressed else self._size)
+            return None
+        if self._fragments:
+            payload = b"".join([*self._fragments, payload])
+        opcode = self._opcode
+        if self._count or self._checker is not None:
+            self._forget_message()
+        self._opcode = None
+        if opcode is Opcode.BINARY:
+            return BinaryMessage(payload)
+        try:
+            return TextMessage(payload.decode())
+        except UnicodeDecodeError as error:
+            raise _not_utf8(error) from None
+
+    def _forget_message(self) -> None:
+        self._fragments.clear()
+        self._count = self._size = 0
+        self._parser.max_size = self.max_message_size
+        self._checker = None
+        self._checked = (0, 0, 0)
+
+    def _check_early(self) -> None:
+        """Check what has arrived of a text message (§8.1): bad UTF-8 is answered before the message ends."""
+        opcode, compressed, parts = self._parser.arriving or (Opcode.CONTINUATION, False, [])
+        if opcode is Opcode.TEXT or (opcode is Opcode.CONTINUATION and self._opcode is Opcode.TEXT):
+            parts = [] if compressed or self._compressed else parts
+        elif self._opcode is Opcode.TEXT:
+            parts = []  # a control frame is arriving between fragments
+        else:
+            return
+        if self._checker is None:
+            self._checker = codecs.getincrementaldecoder("utf-8")()
+        fragments, seen, size = self._checked
+        try:
+            for fragment in self._fragments[fragments:]:
+                self._checker.decode(fragment[size:])
+                seen = size = 0
+            for part in parts[seen:]:
+                self._checker.decode(part)
+                size += len(part)
+        except UnicodeDecodeError as error:
+            raise _not_utf8(error) from None
+        self._checked = (len(self._fragments), len(parts) or seen, size)
+
+    def _control(self, frame: Frame) -> Event:
+        if frame.opcode is Opcode.PING:
+            if self.state is State.OPEN:
+                self._send(Frame(Opcode.PONG, frame.payload))
+            return Ping(frame.payload)
+        if frame.opcode is Opcode.PONG:
+            return Pong(frame.payload)
+        code, reason = _read_close(frame.payload)
+        if self.state is State.OPEN:
+            self._send(frame)  # §5.5.1: the answer typically echoes the code
+        self._move("receive close")
+        return Closed(code, reason)
+
+    def _fail(self, error: ProtocolError) -> Closed:
+        if self.state is State.OPEN:
+            reason = error.problem.encode()[: CONTROL_LIMIT - 2].decode(errors="ignore")
+            self._send(Frame(Opcode.CLOSE, error.code.to_bytes(2, "big") + reason.encode()))
+        self._move("fail")
+        return Closed(int(error.code), error.problem, clean=False, error=error)
+
+    def _move(self, action: str) -> None:
+        self.state = TRANSITIONS[self.state, action]
+
+
+def _read_close(payload: bytes) -> tuple[int, str]:
+    """Code and reason of a close frame (§5.5.1)."""
+    if not payload:
+        return int(CloseCode.NO_STATUS), ""
+    code = int.from_bytes(payload[:2], "big")
+    if len(payload) == 1 or not _may_be_sent(code):
+        raise ProtocolError(f"a close frame with the code {code}", rule="RFC 6455 §7.4")
+    try:
+        return code, payload[2:].decode()
+    except UnicodeDecodeError as error:
+        raise _not_utf8(error) from None
+
+
+def _may_be_sent(code: int) -> bool:
+    return code in _SENDABLE or 3000 <= code <= 4999
+
+
+_SENDABLE = frozenset(CloseCode) - {CloseCode.NO_STATUS, CloseCode.ABNORMAL}
+"""§7.4.1 and the registry of §11.7; 1015 stands for a failed TLS handshake and is not in the enumeration."""
+
+
+def _not_utf8(error: UnicodeDecodeError) -> ProtocolError:
+    octets = error.object[error.start : error.start + 4].hex(" ")
+    return ProtocolError(
+        f"text that is not UTF-8: {octets} ({error.reason})"[:123], rule="RFC 6455 §8.1", code=CloseCode.INVALID_DATA
+    )
