@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 __all__ = [
     "ChildError",
+    "ConnectionClosed",
     "HandshakeError",
     "MissingProgramError",
     "PeerError",
@@ -94,3 +95,17 @@ class ProtocolError(PeerError):
         self.code = code
         """The close code to send (RFC 6455 §7.4.1)."""
         super().__init__(f"{problem} ({rule})")
+
+
+class ConnectionClosed(PeerError):  # noqa: N818 - the field's own name for it, as in websockets and aiohttp
+    """A WebSocket connection has ended: nothing more can be received or sent."""
+
+    def __init__(self, code: int, reason: str = "", *, clean: bool = True) -> None:
+        self.code = code
+        """The close code; 1005 if the peer gave none, 1006 if it left without a word (RFC 6455 §7.1.5)."""
+        self.reason = reason
+        """The close reason."""
+        self.clean = clean
+        """Whether close frames went both ways (§7.1.4)."""
+        how = "closed" if clean else "lost"
+        super().__init__(f"the connection was {how} with code {code}" + (f" ({reason})" if reason else ""))

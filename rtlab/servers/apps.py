@@ -13,7 +13,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from rtlab.errors import UsageError
 
@@ -27,6 +27,15 @@ STOP_S = 0.5
 
 Close = Callable[[], Awaitable[None]]
 """Stops a running app and closes its socket."""
+
+
+@runtime_checkable
+class Hostable(Protocol):
+    """An app that knows how it is run, like `rtlab.servers.websocket.Endpoint`."""
+
+    async def host(self, listener: socket.socket) -> Close:
+        """Serve on a socket that listens; gives what stops it."""
+
 
 ACCEPTED = (
     "an aiohttp web.Application, an async function that takes one WebSocket connection (for the websockets "
@@ -65,6 +74,8 @@ async def run_app(app: object, listener: socket.socket) -> Close:
     socketio = sys.modules.get("socketio")
     if socketio is not None and isinstance(app, socketio.AsyncServer):
         return await _run_socketio(app, listener)
+    if isinstance(app, Hostable):
+        return await app.host(listener)
     if inspect.iscoroutinefunction(app) and _required_arguments(app) == 1:
         return await _run_websockets(app, listener)
     if inspect.iscoroutine(app):

@@ -1,0 +1,349 @@
+"""One WebSocket connection on asyncio, over the wire core.
+
+What lives here: `WebSocket`, the connection that servers and clients share, and its limits. All protocol is in
+`rtlab.wire`; this module moves bytes, waits, and keeps time. It must not know what the messages mean, nor how the
+opening handshake of either side goes; `websocket` does.
+
+How a connection is bounded: at most `QUEUE_MESSAGES` received messages wait for the handler; then reading from the
+socket stops, TCP's window fills, and the peer has to wait. In the other direction `send` waits while more than
+`WRITE_BYTES` are unsent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from rtlab.errors import ConnectionClosed, UsageError
+from rtlab.wire.deflate import DeflateOptions
+from rtlab.wire.frames import CloseCode
+from rtlab.wire.handshake import Request, Response, Upgrade
+from rtlab.wire.protocol import (
+    MAX_FRAGMENTS,
+    MAX_MESSAGE_SIZE,
+    BinaryMessage,
+    Closed,
+    Connection,
+    Event,
+    Pong,
+    State,
+    TextMessage,
+)
+
+__all__ = ["QUEUE_MESSAGES", "WRITE_BYTES", "Options", "WebSocket"]
+
+QUEUE_MESSAGES = 16
+"""Received messages that wait for the handler before reading stops. Enough to keep a handler busy, few enough that
+a slow one makes its peer wait instead of filling memory."""
+WRITE_BYTES = 256 * 1024
+"""Unsent bytes above which `send` waits. A few messages of 64 KiB; a peer that does not read costs no more."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a connection is allowed, for servers and clients alike. Times in seconds, None for no limit."""
+
+    max_message_size: int = MAX_MESSAGE_SIZE
+    """Bytes of one message, after decompression; a longer one closes the connection with 1009."""
+    max_fragments: int = MAX_FRAGMENTS
+    """Frames of one message; more close the connection with 1008."""
+    subprotocols: Sequence[str] = ()
+    """Those that we speak; a client's in its order of preference."""
+    deflate: DeflateOptions | None = field(default_factory=DeflateOptions)
+    """Compression to agree on; None declines it."""
+    open_timeout: float | None = 10.0
+    """For the opening handshake."""
+    close_timeout: float | None = 10.0
+    """For the peer's half of the closing handshake; then the connection is cut."""
+    ping_interval: float | None = 20.0
+    """Between two keep-alive pings; None sends none."""
+    ping_timeout: float | None = 20.0
+    """For the answer to one; then the connection is closed with 1011."""
+
+
+class WebSocket(asyncio.Protocol):
+    """One connection. Iterate over it for messages; it ends when the peer closes with 1000 or 1001.
+
+    A text message is a `str`, a binary one `bytes`, in both directions.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.latency = float("nan")
+        """Seconds that the last keep-alive ping took to be answered; nan before the first."""
+        self.request: Request | None = None
+        """The client's half of the opening handshake."""
+        self.response: Response | None = None
+        """The server's half."""
+        self.subprotocol: str | None = None
+        """The one that was agreed on."""
+        self.closed: Closed | None = None
+        """How it ended; None while it is open."""
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
+        self._connection: Connection | None = None  # set when the handshake is done
+        self._head = b""
+        self._messages: deque[str | bytes] = deque()
+        self._reading = True
+        self._closing = False
+        self._receiver: asyncio.Future[None] | None = None
+        self._writable: asyncio.Future[None] | None = None
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._pings: dict[bytes, tuple[asyncio.Future[float], float]] = {}
+        self._keeper: asyncio.Task[None] | None = None
+
+    # What an application calls
+
+    async def recv(self) -> str | bytes:
+        """The next message.
+
+        Raises:
+            ConnectionClosed: there is none, and will be none.
+            UsageError: another task is waiting for one already.
+        """
+        while not self._messages:
+            if self.closed is not None:
+                raise ConnectionClosed(self.closed.code, self.closed.reason, clean=self.closed.clean)
+            if self._receiver is not None:
+                raise UsageError("Another task is waiting for the next message of this connection already.")
+            self._receiver = self._loop.create_future()
+            try:
+                await self._receiver
+            finally:
+                self._receiver = None
+        message = self._messages.popleft()
+        if not self._reading and len(self._messages) <= QUEUE_MESSAGES // 2:
+            self._reading = True
+            self._transport.resume_reading()
+        return message
+
+    async def send(self, message: str | bytes) -> None:
+        """Send a message, and wait while the peer is too slow to take more.
+
+        Raises:
+            ConnectionClosed: the connection is closing or closed.
+            UsageError: the message is neither `str` nor `bytes`.
+        """
+        connection = self._open()
+        if isinstance(message, str):
+            connection.text(message)
+        elif isinstance(message, (bytes, bytearray, memoryview)):
+            connection.binary(bytes(message))
+        else:
+            raise UsageError(f"Expected a message of type str or bytes, got {type(message).__name__}.")
+        self._transport.write(connection.data_to_send())
+        if self._writable is not None:
+            await asyncio.shield(self._writable)
+            self._open()
+
+    async def ping(self) -> float:
+        """Send a ping and wait for its pong; gives the latency in seconds.
+
+        Raises:
+            ConnectionClosed: the connection ended before.
+        """
+        connection = self._open()
+        payload = secrets.token_bytes(4)
+        future: asyncio.Future[float] = self._loop.create_future()
+        self._pings[payload] = future, time.perf_counter()
+        connection.ping(payload)
+        self._transport.write(connection.data_to_send())
+        try:
+            self.latency = await future
+        finally:
+            self._pings.pop(payload, None)
+        return self.latency
+
+    async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Close the connection and wait until it is closed. Nothing if it is.
+
+        Args:
+            code: why (RFC 6455 §7.4).
+            reason: for people; at most 123 bytes in UTF-8.
+        """
+        self.begin_close(code, reason)
+        try:
+            async with asyncio.timeout(self.options.close_timeout):
+                await asyncio.shield(self._lost)
+        except TimeoutError:
+            self._transport.abort()
+            await asyncio.shield(self._lost)
+
+    def begin_close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
+        """Send the close frame, and wait for nothing. What arrives from now on is dropped."""
+        if self._connection is not None and self._connection.state is State.OPEN:
+            self._connection.close(code, reason)
+            self._transport.write(self._connection.data_to_send())
+        self._closing = True
+        if not self._reading:  # the peer's close frame stands behind messages that nobody will read
+            self._reading = True
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Cut the connection at once, without a word."""
+        self._transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Wait until the connection has ended, whoever ends it."""
+        await asyncio.shield(self._lost)
+
+    @property
+    def close_code(self) -> int | None:
+        """The code it was closed with; None while it is open."""
+        return None if self.closed is None else self.closed.code
+
+    @property
+    def close_reason(self) -> str | None:
+        """The reason it was closed with; None while it is open."""
+        return None if self.closed is None else self.closed.reason
+
+    @property
+    def remote_address(self) -> tuple[str, int]:
+        """The peer's address and port."""
+        host, port, *_ = self._transport.get_extra_info("peername") or ("", 0)
+        return host, port
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            return await self.recv()
+        except ConnectionClosed as closed:
+            if closed.code in {CloseCode.NORMAL, CloseCode.GOING_AWAY, CloseCode.NO_STATUS}:
+                raise StopAsyncIteration from None
+            raise
+
+    def __repr__(self) -> str:
+        host, port = self.remote_address
+        state = "closed" if self.closed else "open"
+        return f"<WebSocket {host}:{port}, {state}>"
+
+    # What asyncio calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected; the handshake begins."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=WRITE_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have arrived."""
+        if self._connection is None:
+            self._head += data
+            self.handshake_received()
+            return
+        events = self._connection.receive(data)
+        out = self._connection.data_to_send()
+        if out:
+            self._transport.write(out)
+        for event in events:
+            self._handle(event)
+
+    def eof_received(self) -> bool:
+        """The peer has closed its half of TCP; so do we."""
+        if self._connection is not None:
+            for event in self._connection.receive_eof():
+                self._handle(event)
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """TCP has ended, one way or another."""
+        if self._connection is not None:
+            for event in self._connection.receive_eof():
+                self._handle(event)
+        elif self.closed is None:
+            self.closed = Closed(int(CloseCode.ABNORMAL), clean=False)
+        if self._keeper is not None:
+            self._keeper.cancel()
+        self.resume_writing()
+        if not self._lost.done():
+            self._lost.set_result(None)
+
+    def pause_writing(self) -> None:
+        """More than `WRITE_BYTES` are unsent."""
+        self._writable = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        """The peer has taken enough of them."""
+        if self._writable is not None:
+            self._writable.set_result(None)
+            self._writable = None
+
+    # Inside
+
+    def handshake_received(self) -> None:
+        """More of the handshake's head has arrived; what to do with it differs between server and client."""
+        raise NotImplementedError
+
+    def _begin(self, upgrade: Upgrade, rest: bytes, masking_key: Callable[[], bytes] | None) -> None:
+        """The handshake is done: from now on frames."""
+        self.response, self.subprotocol = upgrade.response, upgrade.subprotocol
+        self._connection = Connection(
+            masking_key=masking_key,
+            deflate=upgrade.deflate,
+            max_message_size=self.options.max_message_size,
+            max_fragments=self.options.max_fragments,
+        )
+        self._head = b""
+        if self.options.ping_interval is not None:
+            self._keeper = self._loop.create_task(self._keep_alive(self.options.ping_interval))
+        if rest:
+            self.data_received(rest)
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, (TextMessage, BinaryMessage)):
+            if self._closing:
+                return
+            self._messages.append(event.data)
+            if len(self._messages) >= QUEUE_MESSAGES and self._reading:
+                self._reading = False
+                self._transport.pause_reading()
+        elif isinstance(event, Pong):
+            if event.payload in self._pings:
+                future, sent = self._pings[event.payload]
+                if not future.done():
+                    future.set_result(time.perf_counter() - sent)
+        elif isinstance(event, Closed):
+            self._end(event)
+        else:
+            return
+        if self._receiver is not None and not self._receiver.done():
+            self._receiver.set_result(None)
+
+    def _end(self, closed: Closed) -> None:
+        self.closed = closed
+        for future, _ in self._pings.values():
+            if not future.done():
+                future.set_exception(ConnectionClosed(closed.code, closed.reason, clean=closed.clean))
+                future.exception()  # whoever awaited it may be gone
+        self.close_transport(closed)
+
+    def close_transport(self, closed: Closed) -> None:
+        """Both close frames have been sent, or nothing will help. A server closes TCP first (RFC 6455 §7.1.1)."""
+        self._transport.close()
+
+    def _open(self) -> Connection:
+        if self.closed is not None:
+            raise ConnectionClosed(self.closed.code, self.closed.reason, clean=self.closed.clean)
+        if self._connection is None or self._connection.state is not State.OPEN:
+            raise ConnectionClosed(int(CloseCode.NORMAL), "closing")
+        return self._connection
+
+    async def _keep_alive(self, interval: float) -> None:
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await asyncio.sleep(interval)
+                try:
+                    async with asyncio.timeout(self.options.ping_timeout):
+                        await self.ping()
+                except TimeoutError:
+                    self._keeper = None  # close() must not cancel the task that runs it
+                    await self.close(CloseCode.INTERNAL_ERROR, "keep-alive ping timed out")
+                    return

@@ -1,0 +1,181 @@
+"""Echo servers on three stacks, alike to the byte: by hand on our own wire core, on `websockets`, on aiohttp.
+
+What lives here: `create_app`, and the JSON behaviour of chapter 03 as a pure function, `answer`, that all three share.
+
+On ``/`` messages come back unchanged. On ``/json`` the server speaks first, ``{"type": "welcome", "peer": …}``, and
+then answers each message:
+
+- ``{"type": "echo", "data": …}`` comes back as it is;
+- ``{"type": "close", "code": 4000, "reason": …}`` closes the connection with that code;
+- anything else, text that is no JSON included, gets ``{"type": "error", "message": …}``, and the connection lives on.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from rtlab.errors import UsageError
+from rtlab.servers.apps import Close
+from rtlab.servers.websocket import Endpoint, Options, WebSocket
+from rtlab.wire.protocol import MAX_FRAGMENTS, MAX_MESSAGE_SIZE
+
+__all__ = ["STACKS", "Answer", "answer", "create_app", "welcome"]
+
+Stack = Literal["hand", "websockets", "aiohttp"]
+STACKS: tuple[Stack, ...] = ("hand", "websockets", "aiohttp")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the JSON server does about one message."""
+
+    text: str | None = None
+    """To send back; None to close instead."""
+    code: int = 1000
+    """To close with."""
+    reason: str = ""
+
+
+def welcome(peer: str) -> str:
+    """What the JSON server says first: who it thinks the client is."""
+    return json.dumps({"type": "welcome", "peer": peer})
+
+
+def answer(message: str | bytes) -> Answer:
+    """What the JSON server does about one message. Never raises."""
+    if isinstance(message, bytes):
+        return _error("expected text, got a binary message")
+    try:
+        data: Any = json.loads(message)
+    except (ValueError, RecursionError):
+        return _error("expected JSON, got something else")
+    if not isinstance(data, dict):
+        return _error(f"expected a JSON object, got {type(data).__name__}")
+    match data:
+        case {"type": "echo", "data": value}:
+            return Answer(json.dumps({"type": "echo", "data": value}))
+        case {"type": "close", "code": int(code)} if 3000 <= code <= 4999 or code == 1000:
+            reason = data.get("reason", "")
+            if isinstance(reason, str) and len(reason.encode(errors="replace")) <= 123:
+                return Answer(None, code, reason)
+            return _error("expected a reason of at most 123 bytes")
+        case {"type": "close"}:
+            return _error("expected a code of 1000 or from 3000 to 4999")
+        case {"type": "echo"}:
+            return _error("expected the field 'data'")
+    return _error("expected the type 'echo' or 'close'")
+
+
+def _error(message: str) -> Answer:
+    return Answer(json.dumps({"type": "error", "message": message}))
+
+
+def create_app(
+    stack: Stack = "hand", *, max_message_size: int = MAX_MESSAGE_SIZE, max_fragments: int = MAX_FRAGMENTS
+) -> object:
+    """An echo server, to be given to `rtlab.serve`.
+
+    Args:
+        stack: "hand", "websockets" or "aiohttp".
+        max_message_size: bytes; a longer message closes the connection with 1009.
+        max_fragments: frames of one message; only the server by hand limits them (1008).
+
+    Raises:
+        UsageError: there is no such stack.
+    """
+    match stack:
+        case "hand":
+            return Endpoint(_by_hand, Options(max_message_size=max_message_size, max_fragments=max_fragments))
+        case "websockets":
+            return _OnWebsockets(max_message_size)
+        case "aiohttp":
+            return _on_aiohttp(max_message_size)
+    raise UsageError(f"Expected the stack to be one of {', '.join(STACKS)}; got {stack!r}.")
+
+
+async def _by_hand(websocket: WebSocket) -> None:
+    assert websocket.request is not None
+    if websocket.request.target.partition("?")[0] != "/json":
+        async for message in websocket:
+            await websocket.send(message)
+        return
+    host, port = websocket.remote_address
+    await websocket.send(welcome(f"{host}:{port}"))
+    async for message in websocket:
+        reply = answer(message)
+        if reply.text is None:
+            await websocket.close(reply.code, reply.reason)
+        else:
+            await websocket.send(reply.text)
+
+
+@dataclass(frozen=True)
+class _OnWebsockets:
+    """The same on the library `websockets`."""
+
+    max_message_size: int
+
+    async def host(self, listener: socket.socket) -> Close:
+        from websockets.asyncio.server import ServerConnection, serve
+
+        async def handler(websocket: ServerConnection) -> None:
+            assert websocket.request is not None
+            if websocket.request.path.partition("?")[0] != "/json":
+                async for message in websocket:
+                    await websocket.send(message)
+                return None
+            host, port, *_ = websocket.remote_address
+            await websocket.send(welcome(f"{host}:{port}"))
+            async for message in websocket:
+                reply = answer(message)
+                if reply.text is None:
+                    return await websocket.close(reply.code, reply.reason)
+                await websocket.send(reply.text)
+            return None
+
+        server = await serve(handler, sock=listener, max_size=self.max_message_size)
+
+        async def stop() -> None:
+            server.close()
+            await server.wait_closed()
+
+        return stop
+
+
+def _on_aiohttp(max_message_size: int) -> object:
+    """The same on aiohttp."""
+    from aiohttp import WSMsgType, web
+
+    async def echo(request: web.Request) -> web.WebSocketResponse:
+        websocket = web.WebSocketResponse(max_msg_size=max_message_size)
+        await websocket.prepare(request)
+        async for message in websocket:
+            if message.type is WSMsgType.TEXT:
+                await websocket.send_str(message.data)
+            elif message.type is WSMsgType.BINARY:
+                await websocket.send_bytes(message.data)
+        return websocket
+
+    async def echo_json(request: web.Request) -> web.WebSocketResponse:
+        websocket = web.WebSocketResponse(max_msg_size=max_message_size)
+        await websocket.prepare(request)
+        assert request.transport is not None
+        host, port, *_ = request.transport.get_extra_info("peername")
+        await websocket.send_str(welcome(f"{host}:{port}"))
+        async for message in websocket:
+            if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
+                continue
+            reply = answer(message.data)
+            if reply.text is None:
+                await websocket.close(code=reply.code, message=reply.reason.encode())
+            else:
+                await websocket.send_str(reply.text)
+        return websocket
+
+    app = web.Application()
+    app.router.add_get("/", echo)
+    app.router.add_get("/json", echo_json)
+    return app

@@ -1,0 +1,308 @@
+"""WebSocket servers and clients on asyncio: `serve` and `connect`.
+
+What lives here: both sides of the opening handshake on a socket, and a server's life: accept, run a handler for each
+connection, close them all. The connection itself is in `connection`, the protocol in `rtlab.wire`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+import secrets
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from rtlab.errors import HandshakeError, UsageError
+from rtlab.servers.apps import Close
+from rtlab.servers.connection import Options, WebSocket
+from rtlab.wire import handshake
+from rtlab.wire.frames import CloseCode
+from rtlab.wire.handshake import Headers, Request, Response
+from rtlab.wire.protocol import Closed
+
+__all__ = ["Endpoint", "Handler", "Options", "Server", "WebSocket", "connect", "serve"]
+
+logger = logging.getLogger(__name__)
+
+Handler = Callable[[WebSocket], Awaitable[None]]
+"""Talks to one client; when it returns, the connection is closed with 1000."""
+
+
+class Server:
+    """A listening server. Made by `serve`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.connections: set[WebSocket] = set()
+        """Those whose handshake is done and whose handler runs."""
+        self._handlers: set[asyncio.Task[None]] = set()
+        self._opening: set[_ServerSide] = set()
+        self._server: asyncio.Server = None  # type: ignore[assignment]  # set by start
+
+    async def start(self, listener: socket.socket) -> None:
+        """Accept connections on a socket that listens."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _ServerSide(self), sock=listener)
+
+    @property
+    def port(self) -> int:
+        """The TCP port that it listens on."""
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """Where it listens: ``ws://127.0.0.1:PORT``."""
+        return f"ws://127.0.0.1:{self.port}"
+
+    async def close(self, timeout: float = 1.0) -> None:
+        """Accept no more, close every connection with 1001, and wait until the handlers have ended.
+
+        Args:
+            timeout: seconds that handlers and peers have before they are cut off.
+        """
+        self._server.close()
+        for opening in list(self._opening):
+            opening.abort()
+        for connection in list(self.connections):
+            connection.begin_close(CloseCode.GOING_AWAY)
+        if self._handlers:
+            await asyncio.wait(self._handlers, timeout=timeout)
+        for connection in list(self.connections):
+            connection.abort()
+        for task in self._handlers:
+            task.cancel()
+        if self._handlers:
+            await asyncio.wait(self._handlers)
+        await self._server.wait_closed()
+
+    def opened(self, side: _ServerSide) -> None:
+        """A handshake is done: run the handler."""
+        self._opening.discard(side)
+        self.connections.add(side)
+        task = asyncio.get_running_loop().create_task(self._run(side))
+        self._handlers.add(task)
+        task.add_done_callback(self._handlers.discard)
+
+    async def _run(self, side: _ServerSide) -> None:
+        code, reason = CloseCode.NORMAL, ""
+        try:
+            await self.endpoint.handler(side)
+        except asyncio.CancelledError:
+            side.abort()
+            raise
+        except ConnectionError:
+            pass
+        except Exception as error:
+            if side.closed is None:
+                logger.exception("the handler of %r failed", side)
+                code, reason = CloseCode.INTERNAL_ERROR, type(error).__name__
+        finally:
+            self.connections.discard(side)
+        await side.close(code, reason)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A handler with everything that a server has to know: an app, as `rtlab.serve` takes them."""
+
+    handler: Handler
+    options: Options = field(default_factory=Options)
+    origins: Collection[str] | None = None
+    """The Origins that browsers may connect from; None for any."""
+    headers: Iterable[tuple[str, str]] = ()
+    """Fields to add to the response of the handshake."""
+
+    async def host(self, listener: socket.socket) -> Close:
+        """Serve on a socket that listens; gives what stops it. `rtlab.serve` calls this."""
+        server = Server(self)
+        await server.start(listener)
+        return server.close
+
+
+@asynccontextmanager
+async def serve(
+    handler: Handler, host: str = "127.0.0.1", port: int = 0, *, origins: Collection[str] | None = None, **options: Any
+) -> AsyncIterator[Server]:
+    """Run a server for the length of an ``async with`` block.
+
+    Args:
+        handler: talks to one client; it is called for each.
+        host: the address to listen on.
+        port: the port; 0 takes a free one.
+        origins: the Origins that browsers may connect from; None for any.
+        options: the fields of `Options`, by name.
+
+    Raises:
+        OSError: the port is taken.
+    """
+    listener = socket.create_server((host, port))
+    server = Server(Endpoint(handler, Options(**options), origins))
+    await server.start(listener)
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+@asynccontextmanager
+async def connect(
+    url: str, *, origin: str | None = None, headers: Mapping[str, str] | None = None, **options: Any
+) -> AsyncIterator[WebSocket]:
+    """A client's connection for the length of an ``async with`` block.
+
+    Args:
+        url: ``ws://host:port/path?query``.
+        origin: the Origin to name, as a browser would.
+        headers: fields to add to the request.
+        options: the fields of `Options`, by name.
+
+    Raises:
+        UsageError: the URL is no ws:// URL.
+        HandshakeError: the server refused, or did not answer as it has to.
+        OSError: nobody listens there.
+        TimeoutError: the handshake took longer than `open_timeout`.
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "ws" or not parts.hostname or parts.fragment:
+        raise UsageError(f"Expected a URL like ws://127.0.0.1:8000/path, got {url!r}.")
+    settings = Options(**options)
+    key = base64.b64encode(secrets.token_bytes(16)).decode()
+    request = handshake.upgrade_request(
+        parts.netloc.rpartition("@")[2],
+        (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+        key,
+        origin=origin,
+        subprotocols=settings.subprotocols,
+        deflate=settings.deflate,
+        headers=(headers or {}).items(),
+    )
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(settings.open_timeout):
+        _, client = await loop.create_connection(
+            lambda: _ClientSide(settings, request, key), parts.hostname, parts.port or 80
+        )
+        try:
+            await client.opening
+        except BaseException:
+            client.abort()
+            raise
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+class _ServerSide(WebSocket):
+    """A connection as the server has it."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server.endpoint.options)
+        self.server = server
+        self._deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.server._opening.add(self)  # noqa: SLF001 - one thing in two classes
+        if self.options.open_timeout is not None:
+            self._deadline = self._loop.call_later(self.options.open_timeout, self.abort)
+
+    def handshake_received(self) -> None:
+        endpoint = self.server.endpoint
+        try:
+            parsed = handshake.parse_request(self._head)
+            if parsed is None:
+                return
+            self.request, rest = parsed
+            upgrade = handshake.accept_upgrade(
+                self.request,
+                origins=endpoint.origins,
+                subprotocols=self.options.subprotocols,
+                deflate=self.options.deflate,
+                headers=endpoint.headers,
+            )
+        except HandshakeError as error:
+            self._refuse(error)
+            return
+        self._transport.write(bytes(upgrade.response))
+        self._stop_clock()
+        self.server.opened(self)
+        self._begin(upgrade, rest, None)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._stop_clock()
+        self.server._opening.discard(self)  # noqa: SLF001 - see above
+        super().connection_lost(error)
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _refuse(self, error: HandshakeError) -> None:
+        body = f"{error}\n".encode()
+        fields = [
+            *error.headers,
+            ("Content-Type", "text/plain; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+        ]
+        if not any(name == "Connection" for name, _ in error.headers):
+            fields.append(("Connection", "close"))
+        self.response = Response(error.status, Headers(fields), body)
+        self.closed = Closed(int(CloseCode.ABNORMAL), str(error), clean=False)
+        self._transport.write(bytes(self.response))
+        self._transport.close()
+
+
+class _ClientSide(WebSocket):
+    """A connection as the client has it."""
+
+    def __init__(self, options: Options, request: Request, key: str) -> None:
+        super().__init__(options)
+        self.request = request
+        self.opening: asyncio.Future[None] = self._loop.create_future()
+        self._key = key
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self.request is not None
+        self._transport.write(bytes(self.request))
+
+    def handshake_received(self) -> None:
+        try:
+            parsed = handshake.parse_response(self._head)
+            if parsed is None:
+                return
+            response, rest = parsed
+            upgrade = handshake.check_response(
+                response, self._key, subprotocols=self.options.subprotocols, deflate=self.options.deflate
+            )
+        except HandshakeError as error:
+            if not self.opening.done():
+                self.opening.set_exception(error)
+            self._transport.close()
+            return
+        if not self.opening.done():
+            self.opening.set_result(None)
+        self._begin(upgrade, rest, lambda: os.urandom(4))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.opening.done():
+            self.opening.set_exception(
+                HandshakeError("the server closed the connection instead of answering", rule="RFC 6455 §4.1")
+            )
+        if self._patience is not None:
+            self._patience.cancel()
+        super().connection_lost(error)
+
+    def close_transport(self, closed: Closed) -> None:
+        """The server closes TCP first, so that the port's TIME_WAIT is its own (RFC 6455 §7.1.1); not for ever."""
+        if closed.clean and self.options.close_timeout is not None:
+            self._patience = self._loop.call_later(self.options.close_timeout, self._transport.close)
+        else:
+            self._transport.close()
