@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 from rtlab.errors import RtlabError
@@ -69,22 +69,24 @@ def _run(coroutine: Coroutine[Any, Any, T]) -> T:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(coroutine)
-    started: Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = Future()
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(coroutine)
+    ended = threading.Event()
 
-    async def main() -> T:
-        task = asyncio.current_task()
-        assert task is not None
-        started.set_result((asyncio.get_running_loop(), task))
-        return await coroutine
+    def run() -> None:
+        with contextlib.suppress(BaseException), contextlib.closing(loop):  # the task keeps what went wrong
+            loop.run_until_complete(task)
+        ended.set()
 
-    with ThreadPoolExecutor(1, thread_name_prefix="rtlab doctor") as pool:
-        outcome = pool.submit(asyncio.run, main())
-        try:
-            while not wait([outcome], timeout=TICK_S).done:
-                pass  # a signal that another thread has received is noticed when this one wakes up
-        except KeyboardInterrupt:
-            loop, task = started.result()
-            with contextlib.suppress(RuntimeError):  # the loop has just been closed: nothing is left to cancel
-                loop.call_soon_threadsafe(task.cancel)
-            raise
-        return outcome.result()
+    thread = threading.Thread(target=run, name="rtlab doctor", daemon=True)
+    try:
+        thread.start()
+        while not ended.wait(TICK_S):
+            pass  # a signal that another thread has received is noticed when this one wakes up
+    except KeyboardInterrupt:
+        with contextlib.suppress(RuntimeError):  # the loop has just been closed: nothing is left to cancel
+            loop.call_soon_threadsafe(task.cancel)
+        ended.wait(PROBE_S)
+        raise
+    thread.join()
+    return task.result()
