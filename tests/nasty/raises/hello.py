@@ -1,0 +1,8 @@
+"""Costs: Your code raised KeyError: 'Ada' \(hello\.py, line \d+\)"""
+
+greetings = {}
+
+
+async def greet(connection):
+    async for name in connection:
+        await connection.send(greetings[name])

@@ -1,0 +1,5 @@
+"""Costs: Your code raised RecursionError"""
+
+
+async def greet(connection):
+    await greet(connection)

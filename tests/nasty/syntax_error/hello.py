@@ -1,0 +1,5 @@
+"""Costs: hello\.py, line 4: .*: `async def greet\(connection:`"""
+
+
+async def greet(connection:
+    pass
