@@ -15,14 +15,17 @@ from __future__ import annotations
 import json
 import socket
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from rtlab.errors import UsageError
-from rtlab.servers.apps import Close
+from rtlab.servers.apps import Close, Hostable
 from rtlab.servers.websocket import Endpoint, Options, WebSocket
 from rtlab.wire.protocol import MAX_FRAGMENTS, MAX_MESSAGE_SIZE
 
-__all__ = ["STACKS", "Answer", "answer", "create_app", "welcome"]
+if TYPE_CHECKING:
+    from aiohttp.web import Application
+
+__all__ = ["STACKS", "Answer", "answer", "by_hand", "create_app", "on_aiohttp", "on_websockets", "welcome"]
 
 Stack = Literal["hand", "websockets", "aiohttp"]
 STACKS: tuple[Stack, ...] = ("hand", "websockets", "aiohttp")
@@ -88,34 +91,42 @@ def create_app(
     """
     match stack:
         case "hand":
-            return Endpoint(_by_hand, Options(max_message_size=max_message_size, max_fragments=max_fragments))
+            return by_hand(max_message_size, max_fragments)
         case "websockets":
-            return _OnWebsockets(max_message_size)
+            return on_websockets(max_message_size)
         case "aiohttp":
-            return _on_aiohttp(max_message_size)
+            return on_aiohttp(max_message_size)
     raise UsageError(f"Expected the stack to be one of {', '.join(STACKS)}; got {stack!r}.")
 
 
-async def _by_hand(websocket: WebSocket) -> None:
-    assert websocket.request is not None
-    if websocket.request.target.partition("?")[0] != "/json":
+def by_hand(max_message_size: int = MAX_MESSAGE_SIZE, max_fragments: int = MAX_FRAGMENTS) -> Endpoint:
+    """The echo server on our own wire core."""
+
+    async def handler(websocket: WebSocket) -> None:
+        assert websocket.request is not None
+        if websocket.request.target.partition("?")[0] != "/json":
+            async for message in websocket:
+                await websocket.send(message)
+            return
+        host, port = websocket.remote_address
+        await websocket.send(welcome(f"{host}:{port}"))
         async for message in websocket:
-            await websocket.send(message)
-        return
-    host, port = websocket.remote_address
-    await websocket.send(welcome(f"{host}:{port}"))
-    async for message in websocket:
-        reply = answer(message)
-        if reply.text is None:
-            await websocket.close(reply.code, reply.reason)
-        else:
-            await websocket.send(reply.text)
+            reply = answer(message)
+            if reply.text is None:
+                await websocket.close(reply.code, reply.reason)
+            else:
+                await websocket.send(reply.text)
+
+    return Endpoint(handler, Options(max_message_size=max_message_size, max_fragments=max_fragments))
+
+
+def on_websockets(max_message_size: int = MAX_MESSAGE_SIZE) -> Hostable:
+    """The same on the library `websockets`."""
+    return _OnWebsockets(max_message_size)
 
 
 @dataclass(frozen=True)
 class _OnWebsockets:
-    """The same on the library `websockets`."""
-
     max_message_size: int
 
     async def host(self, listener: socket.socket) -> Close:
@@ -145,7 +156,7 @@ class _OnWebsockets:
         return stop
 
 
-def _on_aiohttp(max_message_size: int) -> object:
+def on_aiohttp(max_message_size: int = MAX_MESSAGE_SIZE) -> Application:
     """The same on aiohttp."""
     from aiohttp import WSMsgType, web
 
