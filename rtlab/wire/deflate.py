@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rtlab.errors import HandshakeError, ProtocolError
@@ -29,8 +29,8 @@ MEMORY_LEVEL = 5
 THRESHOLD = 32
 """Bytes below which a message is sent as it is: a deflated block is hardly ever smaller."""
 
-Parameters = Mapping[str, str | None]
-"""An extension's parameters; None for one without a value."""
+Parameters = Sequence[tuple[str, str | None]]
+"""An extension's parameters, names and values; None for one without a value."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +192,15 @@ class Deflate:
         return out
 
 
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+"""RFC 9110 §5.6.2."""
+PARAMETER = re.compile(
+    rf';\s*(?P<name>{TOKEN.pattern})\s*(?:=\s*(?:(?P<plain>{TOKEN.pattern})|"(?P<quoted>(?:[^"\\]|\\.)*)")\s*)?'
+)
+"""RFC 6455 §9.1; what a quoted value holds once it is unquoted is for the extension to judge."""
+_EXTENSION = re.compile(rf"\s*({TOKEN.pattern})\s*((?:{re.sub('[?]P<[a-z]+>', '?:', PARAMETER.pattern)})*)(?:,|$)")
+
+
 def parse_extensions(value: str) -> list[tuple[str, Parameters]]:
     """The extensions in a Sec-WebSocket-Extensions field (RFC 6455 §9.1), several fields joined by commas.
 
@@ -199,44 +208,33 @@ def parse_extensions(value: str) -> list[tuple[str, Parameters]]:
         HandshakeError: it does not follow the grammar.
     """
     found: list[tuple[str, Parameters]] = []
-    for extension in _split(value, ","):
-        name, *parameters = _split(extension, ";")
-        read: dict[str, str | None] = {}
-        for parameter in parameters:
-            match = PARAMETER.fullmatch(parameter)
-            if not match or match["name"] in read:
-                raise HandshakeError(
-                    f"Sec-WebSocket-Extensions has the malformed or repeated parameter {parameter!r}",
-                    rule="RFC 6455 §9.1",
-                )
-            quoted = match["quoted"]
-            read[match["name"]] = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else match["plain"]
-        if not TOKEN.fullmatch(name):
-            raise HandshakeError(f"Sec-WebSocket-Extensions names {name!r}, which is no token", rule="RFC 6455 §9.1")
-        found.append((name, read))
+    position = 0
+    while value[position:].strip(" \t,"):
+        position += len(value[position:]) - len(value[position:].lstrip(" \t,"))
+        match = _EXTENSION.match(value, position)
+        if not match:
+            shown = value[position : position + 60]
+            raise HandshakeError(f"Sec-WebSocket-Extensions is malformed from {shown!r} on", rule="RFC 6455 §9.1")
+        read = []
+        for parameter in PARAMETER.finditer(match[2]):
+            quoted = parameter["quoted"]
+            given = parameter["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            read.append((parameter["name"], given))
+        found.append((match[1], tuple(read)))
+        position = match.end()
     return found
-
-
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""RFC 9110 §5.6.2."""
-PARAMETER = re.compile(rf'(?P<name>{TOKEN.pattern})(?:\s*=\s*(?:(?P<plain>{TOKEN.pattern})|"(?P<quoted>[^"]*)"))?')
-"""RFC 6455 §9.1; a quoted value has to be a token once it is unquoted, which §7.1 of RFC 7692 checks by its own."""
-
-
-def _split(value: str, separator: str) -> list[str]:
-    """The parts between separators that stand outside of quotes, without the space around them; empty ones left out."""
-    parts = re.findall(rf'(?:[^{separator}"]|"[^"]*"?)+', value)
-    return [part.strip() for part in parts if part.strip()]
 
 
 def _read(parameters: Parameters, *, valueless: str) -> dict[str, int]:
     """The numbers in an offer or an answer.
 
     Raises:
-        ValueError: a parameter that is unknown, or has a value that it must not have.
+        ValueError: a parameter that is unknown, repeated, or has a value that it must not have.
     """
     read: dict[str, int] = {}
-    for name, value in parameters.items():
+    for name, value in parameters:
+        if name in read:
+            raise ValueError(f"{name} twice")
         if name in {"server_no_context_takeover", "client_no_context_takeover"}:
             if value is not None:
                 raise ValueError(f"{name} with the value {value!r}")

@@ -7,7 +7,6 @@ refuse it. It must not know frames, sockets or random numbers; the client's key 
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import re
 from collections.abc import Collection, Iterable, Sequence
@@ -303,7 +302,7 @@ def _key(request: Request) -> str:
         raise HandshakeError(f"expected one Sec-WebSocket-Key, got {len(keys)}", rule="RFC 6455 §4.2.1")
     try:
         nonce = base64.b64decode(keys[0], validate=True)
-    except binascii.Error:
+    except ValueError:
         nonce = b""
     if len(nonce) != 16:
         raise HandshakeError(
