@@ -1,0 +1,42 @@
+"""Fails: test_a_non_reader_delays_nobody
+
+Nobody waits, but a peer for which anything waits already misses what comes meanwhile.
+"""
+
+import json
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection, broadcast
+
+MAX_UNSENT = 1_048_576
+
+
+async def handle(ws: ServerConnection, peers: set[Any]) -> None:
+    host, port = ws.remote_address[:2]
+    me = f"{host}:{port}"
+    await ws.send(json.dumps({"type": "welcome", "peer": me}))
+    peers.add(ws)
+    try:
+        async for text in ws:
+            match parse(text):
+                case {"type": "echo", "data": data}:
+                    await ws.send(json.dumps({"type": "echo", "data": data}))
+                case {"type": "broadcast", "data": data}:
+                    send_to_all(peers, json.dumps({"type": "broadcast", "from": me, "data": data}))
+                case _:
+                    await ws.send(json.dumps({"type": "error", "message": "expected an echo or a broadcast with data"}))
+    finally:
+        peers.discard(ws)
+
+
+def parse(message: str | bytes) -> object:
+    if isinstance(message, bytes):
+        return None
+    try:
+        return json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+
+
+def send_to_all(peers, text):
+    broadcast([peer for peer in peers if peer.transport.get_write_buffer_size() == 0], text)
