@@ -23,8 +23,8 @@ FORBIDDEN = {"rtlab.servers.echo": "It is the chapter's server; take what you ne
 IN_TIME_S = 2
 """Seconds for one message. On this machine's own network it takes a thousandth of one."""
 KERNEL_BYTES = 64 * 1024
-"""Bytes that the operating system is asked to hold at each end. It takes twice as much, and that is little enough: what a
-peer does not read soon waits in the server."""
+"""Bytes that the operating system is asked to hold at each end. It takes twice as much. That is little enough: what
+a peer does not read soon waits in the server."""
 BLOCK = "x" * 65_536
 """The data of one large broadcast."""
 
@@ -134,13 +134,18 @@ async def test_welcomes_and_echoes(submission: Any) -> None:
     points=2,
     hints=(
         "Which lines of yours can raise for some input? Everything that a client sends is input.",
-        "`json.loads` gives a list, a number or None as gladly as a dict. And it takes bytes, which you are not to take.",
+        "`json.loads` gives a list, a number or None as gladly as a dict. It also takes bytes, and you are not to.",
     ),
 )
 async def test_answers_bad_json(submission: Any) -> None:
     """Each of eleven bad messages gets an error as its answer, and the next message is served."""
     bad: list[str | bytes] = ["hello", "", '{"type": "echo", "data": 1', "null", "[]", '"echo"', "{}"]
-    bad += ['{"type": "echo"}', '{"type": "broadcast"}', '{"type": ["echo"], "data": 1}', b'{"type": "echo", "data": 1}']
+    bad += [
+        '{"type": "echo"}',
+        '{"type": "broadcast"}',
+        '{"type": ["echo"], "data": 1}',
+        b'{"type": "echo", "data": 1}',
+    ]
     async with room_of(submission) as room, room.client("the client") as ws:
         for number, message in enumerate(bad):
             await expect.arrives("the server to take a message", ws.send(message), within_s=IN_TIME_S)
@@ -204,8 +209,7 @@ async def test_forgets_who_was_cut_off(submission: Any) -> None:
     points=3,
     hints=(
         "`await peer.send(…)` ends when there is room for the message. When is that, for a peer that does not read?",
-        "Writing to a connection and waiting for it are two things. A broadcast must not wait: where can the messages wait "
-        "instead?",
+        "Writing to a connection and waiting for it are two things. If a broadcast does not wait, what does instead?",
     ),
 )
 async def test_a_non_reader_delays_nobody(submission: Any) -> None:
@@ -229,7 +233,7 @@ async def test_a_non_reader_delays_nobody(submission: Any) -> None:
 @check(
     points=1,
     hints=(
-        "Something on the server holds what a peer has not read. Can you ask it how much that is, before you add to it?",
+        "Something on the server holds what a peer has not read. Can you ask it how much it is before you add to it?",
         "`ws.transport` is asyncio's; its documentation lists what a transport can tell, and how to end one at once.",
     ),
 )

@@ -17,8 +17,8 @@ async def handle(ws: ServerConnection, peers: set[Any]) -> None:
     - {"type": "echo", "data": 7} comes back as it is, to this client only. `data` may be any JSON value.
     - {"type": "broadcast", "data": 7} goes to every peer, the sender included, as
       {"type": "broadcast", "from": "127.0.0.1:50123", "data": 7}, where "from" is the sender's address and port.
-    - Anything else gets {"type": "error", "message": "…"} with a sentence of yours, and the connection lives on: text that is
-      no JSON, JSON that is no such object, a missing "data", a binary message.
+    - Anything else gets {"type": "error", "message": "…"} with a sentence of yours, and the connection lives on:
+      text that is no JSON, JSON that is no such object, a missing "data", a binary message.
 
     A peer that does not read delays nobody else. What it has not read waits for it, in order and complete, up to
     `MAX_UNSENT` bytes. A peer for which more would have to wait is cut off at once, without a closing handshake.
