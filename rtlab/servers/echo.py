@@ -29,6 +29,8 @@ __all__ = ["STACKS", "Answer", "answer", "by_hand", "create_app", "on_aiohttp", 
 
 Stack = Literal["hand", "websockets", "aiohttp"]
 STACKS: tuple[Stack, ...] = ("hand", "websockets", "aiohttp")
+REASON_BYTES = 123
+"""Bytes that a close frame has for its reason (RFC 6455 §5.5)."""
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,22 @@ def answer(message: str | bytes) -> Answer:
             return Answer(json.dumps({"type": "echo", "data": value}))
         case {"type": "close", "code": int(code)} if 3000 <= code <= 4999 or code == 1000:
             reason = data.get("reason", "")
-            if isinstance(reason, str) and len(reason.encode(errors="replace")) <= 123:
+            if _may_be_a_reason(reason):
                 return Answer(None, code, reason)
-            return _error("expected a reason of at most 123 bytes")
+            return _error(f"expected a reason of at most {REASON_BYTES} bytes of UTF-8")
         case {"type": "close"}:
             return _error("expected a code of 1000 or from 3000 to 4999")
         case {"type": "echo"}:
             return _error("expected the field 'data'")
     return _error("expected the type 'echo' or 'close'")
+
+
+def _may_be_a_reason(value: object) -> bool:
+    """Whether a close frame can carry it. JSON can spell half a surrogate pair, which UTF-8 cannot."""
+    try:
+        return isinstance(value, str) and len(value.encode()) <= REASON_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 def _error(message: str) -> Answer:
