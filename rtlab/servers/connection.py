@@ -41,6 +41,8 @@ __all__ = ["QUEUE_MESSAGES", "WRITE_BYTES", "Options", "WebSocket"]
 QUEUE_MESSAGES = 16
 """Received messages that wait for the handler before reading stops. Enough to keep a handler busy, few enough that
 a slow one makes its peer wait instead of filling memory."""
+LINGER_S = 2.0
+"""Seconds that a peer has to close its half of TCP after we have closed ours."""
 WRITE_BYTES = 256 * 1024
 """Unsent bytes above which `send` waits. A few messages of 64 KiB; a peer that does not read costs no more."""
 
@@ -92,6 +94,7 @@ class WebSocket(asyncio.Protocol):
         self._messages: deque[str | bytes] = deque()
         self._reading = True
         self._closing = False
+        self._patience: asyncio.TimerHandle | None = None
         self._receiver: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._lost: asyncio.Future[None] = self._loop.create_future()
@@ -181,9 +184,7 @@ class WebSocket(asyncio.Protocol):
             self._connection.close(code, reason)
             self._transport.write(self._connection.data_to_send())
         self._closing = True
-        if not self._reading:  # the peer's close frame stands behind messages that nobody will read
-            self._reading = True
-            self._transport.resume_reading()
+        self._read_on()
 
     def abort(self) -> None:
         """Cut the connection at once, without a word."""
@@ -236,8 +237,9 @@ class WebSocket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
         if self._connection is None:
-            self._head += data
-            self.handshake_received()
+            if not self._closing:
+                self._head += data
+                self.handshake_received()
             return
         events = self._connection.receive(data)
         out = self._connection.data_to_send()
@@ -262,6 +264,8 @@ class WebSocket(asyncio.Protocol):
             self.closed = Closed(int(CloseCode.ABNORMAL), clean=False)
         if self._keeper is not None:
             self._keeper.cancel()
+        if self._patience is not None:
+            self._patience.cancel()
         self.resume_writing()
         if not self._lost.done():
             self._lost.set_result(None)
@@ -327,7 +331,27 @@ class WebSocket(asyncio.Protocol):
 
     def close_transport(self, closed: Closed) -> None:
         """Both close frames have been sent, or nothing will help. A server closes TCP first (RFC 6455 §7.1.1)."""
-        self._transport.close()
+        self.linger()
+
+    def linger(self) -> None:
+        """Close our half of TCP, and read on until the peer closes its own.
+
+        Closing at once, with data unread, would reset the connection, and a reset takes our last words away from a
+        peer that has not read them yet (RFC 9112 §9.6 describes it for HTTP).
+        """
+        self._closing = True
+        self._read_on()
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            self._patience = self._loop.call_later(LINGER_S, self._transport.abort)
+        else:
+            self._transport.close()
+
+    def _read_on(self) -> None:
+        """Nobody takes messages any more, but the peer's last words stand behind them."""
+        if not self._reading:
+            self._reading = True
+            self._transport.resume_reading()
 
     def _open(self) -> Connection:
         if self.closed is not None:

@@ -255,7 +255,7 @@ class _ServerSide(WebSocket):
         self.response = Response(error.status, Headers(fields), body)
         self.closed = Closed(int(CloseCode.ABNORMAL), str(error), clean=False)
         self._transport.write(bytes(self.response))
-        self._transport.close()
+        self.linger()
 
 
 class _ClientSide(WebSocket):
@@ -266,7 +266,6 @@ class _ClientSide(WebSocket):
         self.request = request
         self.opening: asyncio.Future[None] = self._loop.create_future()
         self._key = key
-        self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -296,8 +295,6 @@ class _ClientSide(WebSocket):
             self.opening.set_exception(
                 HandshakeError("the server closed the connection instead of answering", rule="RFC 6455 §4.1")
             )
-        if self._patience is not None:
-            self._patience.cancel()
         super().connection_lost(error)
 
     def close_transport(self, closed: Closed) -> None:
@@ -305,4 +302,4 @@ class _ClientSide(WebSocket):
         if closed.clean and self.options.close_timeout is not None:
             self._patience = self._loop.call_later(self.options.close_timeout, self._transport.close)
         else:
-            self._transport.close()
+            self.linger()

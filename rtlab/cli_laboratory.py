@@ -1,0 +1,117 @@
+"""The commands of ``rtlab`` that run servers and look at them: ``serve``, ``bench``.
+
+What lives here: one function per command. `rtlab.cli` registers them. Everything but click is imported when a
+command needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rtlab.instruments.bench import EchoRow
+
+__all__ = ["bench", "serve"]
+
+SIZE = click.IntRange(min=1)
+
+
+@click.group()
+def serve() -> None:
+    """Run one of the lab's servers until Ctrl-C or SIGTERM. It listens on this machine only."""
+
+
+@serve.command("echo")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port.  [default: a free one]")
+@click.option(
+    "--stack",
+    type=click.Choice(["hand", "websockets", "aiohttp"]),
+    default="hand",
+    show_default=True,
+    help="What it is built on: our own wire core, or a library.",
+)
+@click.option("--max-message-size", metavar="BYTES", type=SIZE, help="Close with 1009 above this.  [default: 1 MiB]")
+@click.option(
+    "--max-fragments", metavar="COUNT", type=SIZE, help="Close with 1008 above this (only by hand).  [default: 1024]"
+)
+def serve_echo(port: int, stack: str, max_message_size: int | None, max_fragments: int | None) -> int:
+    """Send every message back: unchanged on /, and on /json as chapter 03 has it."""
+    from rtlab.servers import echo
+
+    limits = {"max_message_size": max_message_size, "max_fragments": max_fragments}
+    given = {name: value for name, value in limits.items() if value is not None}
+    if stack != "hand" and "max_fragments" in given:
+        raise click.UsageError(f"--max-fragments works with --stack hand only: {stack} has no such limit.")
+    app = echo.create_app(stack, **given)  # type: ignore[arg-type]
+    asyncio.run(_serve(app, port))
+    return 0
+
+
+async def _serve(app: object, port: int) -> None:
+    from rtlab.servers.hosting import serve as host
+
+    ended = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):  # Windows
+            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    async with host(app, port=port) as server:
+        click.echo(server.ws_url)
+        await ended.wait()
+
+
+@click.group()
+def bench() -> None:
+    """Measure on this machine, all in one run."""
+
+
+@bench.command("echo")
+@click.option("--seconds", type=click.FloatRange(min=0.05), default=1.0, show_default=True, help="Length of a round.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How often each is measured.")
+@click.option("--size", "sizes", metavar="BYTES", type=SIZE, multiple=True, help="Of a message.  [default: 100, 65536]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def bench_echo(seconds: float, rounds: int, sizes: tuple[int, ...], as_json: bool) -> int:
+    """Compare the echo servers: ours by hand, websockets, aiohttp. Each runs on one core."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from rtlab.instruments import bench as benchmarks
+
+    progress = Console(stderr=True)
+    with progress.status("starting the servers") as status:
+        rows = asyncio.run(
+            benchmarks.echo(sizes or benchmarks.SIZES, seconds=seconds, rounds=rounds, progress=status.update)
+        )
+    if as_json:
+        click.echo(json.dumps({"machine": benchmarks.machine(), "rows": [asdict(row) for row in rows]}, indent=2))
+    else:
+        _show_echo(rows, benchmarks.machine())
+    return 0
+
+
+def _show_echo(rows: list[EchoRow], machine: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name in ("message", "stack", "n", "messages/s", "of websockets", "server CPU, µs each"):
+        table.add_column(name, justify="left" if name == "stack" else "right")
+    for row in rows:
+        reference = next((each for each in rows if (each.stack, each.size) == ("websockets", row.size)), row)
+        table.add_row(
+            f"{row.size} B",
+            row.stack,
+            f"{row.rounds} x {row.count}",
+            f"{row.per_second:,.0f}",
+            f"{row.per_second / reference.per_second:.2f}",
+            f"{row.cpu_us:.1f}",
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(f"Medians over the rounds; one connection, no compression, client on another core. {machine}")
