@@ -164,7 +164,7 @@ async def test_glued_frames(submission: Any) -> None:
     points=3,
     hints=(
         "Feed a frame byte by byte by hand and print what your decoder remembers after each. What must not be lost?",
-        "Keep what has arrived until a frame is whole. If you unmask earlier, count how much of the payload came before.",
+        "Keep what has arrived until a frame is whole. If you unmask earlier, count how many octets of it came before.",
     ),
 )
 async def test_split_anywhere(submission: Any) -> None:
