@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from rtlab.errors import UsageError as UsageError
     from rtlab.grading.report import grade as grade
     from rtlab.instruments.doctor import diagnose as diagnose
+    from rtlab.instruments.tap import Tap as Tap
+    from rtlab.instruments.tap import start_tap as start_tap
+    from rtlab.instruments.tap import tap as tap
+    from rtlab.instruments.transcript import Transcript as Transcript
     from rtlab.servers.hosting import Server as Server
     from rtlab.servers.hosting import serve as serve
     from rtlab.servers.hosting import start as start
@@ -29,6 +33,8 @@ _HOMES = {
     "MissingProgramError": "rtlab.errors",
     "RtlabError": "rtlab.errors",
     "Server": "rtlab.servers.hosting",
+    "Tap": "rtlab.instruments.tap",
+    "Transcript": "rtlab.instruments.transcript",
     "UnsupportedPlatformError": "rtlab.errors",
     "UsageError": "rtlab.errors",
     "diagnose": "rtlab.instruments.doctor",
@@ -36,6 +42,8 @@ _HOMES = {
     "resources": "rtlab.servers.registry",
     "serve": "rtlab.servers.hosting",
     "start": "rtlab.servers.hosting",
+    "start_tap": "rtlab.instruments.tap",
+    "tap": "rtlab.instruments.tap",
 }
 
 __all__ = [
@@ -43,6 +51,8 @@ __all__ = [
     "MissingProgramError",
     "RtlabError",
     "Server",
+    "Tap",
+    "Transcript",
     "UnsupportedPlatformError",
     "UsageError",
     "__version__",
@@ -51,6 +61,8 @@ __all__ = [
     "resources",
     "serve",
     "start",
+    "start_tap",
+    "tap",
 ]
 
 

@@ -1,0 +1,96 @@
+"""Stable labels: the same conversation reads the same, whatever ports, keys and ids it got this time.
+
+What lives here: what is replaced, as a table of patterns, and `Labels`, which gives each value its label and remembers
+it. Only what is shown is changed; the raw bytes of a row stay what they were.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from rtlab.errors import UsageError
+
+__all__ = ["PATTERNS", "REMEMBERED", "Labels", "make_labels"]
+
+PATTERNS: tuple[tuple[str, str], ...] = (
+    ("KEY", r"(?i)sec-websocket-key: ([\w+/=]+)"),
+    ("ACCEPT", r"(?i)sec-websocket-accept: ([\w+/=]+)"),
+    ("DATA", r"^P[IO]NG, 4 bytes: ([0-9a-f ]{11})$"),
+    ("TOKEN", r"\b(eyJ[\w-]+\.[\w-]+\.[\w-]*)"),
+    ("SID", r"""\bsid(?:=|['"]: ?['"])([\w.-]+)"""),
+    ("ID", r"\b([0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})\b"),
+    ("PORT", r"""(?:127\.0\.0\.\d+|localhost|::1\]?)(?::|['"], ?)(\d{1,5})\b"""),
+    ("TIME", r"\b(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?)"),
+    ("TIME", r"(?<![\d.])(1[6-9]\d{8}(?:\d{3})?(?:\.\d+)?)(?![\d.])"),
+    ("TIME", r"[?&]t=([\w.-]+)"),
+)
+"""Name of the label, and a pattern whose one group is what it stands for. A time gets no number: it never comes again.
+The last but one is a Unix time in seconds or milliseconds; the last one what Engine.IO clients put into a URL to get
+around caches."""
+UNNUMBERED = {"TIME"}
+REMEMBERED = 20_000
+"""Labels. Older ones are forgotten: a value that comes back after so many others gets a new one."""
+
+
+class Labels:
+    """Gives labels: KEY-1 for the first key that is seen, KEY-2 for the next. `make_labels` makes one."""
+
+    def __init__(
+        self, patterns: Sequence[tuple[str, re.Pattern[str]]], given: dict[tuple[str, str], str], counts: Counter[str]
+    ) -> None:
+        self._patterns = patterns
+        self._given = given
+        self._counts = counts
+
+    def ahead(self) -> Labels:
+        """The same labels, for a look ahead: what it gives is not remembered here."""
+        return Labels(self._patterns, self._given.copy(), self._counts.copy())
+
+    def apply(self, text: str) -> str:
+        """The text with labels in it."""
+        for name, pattern in self._patterns:
+            text = pattern.sub(lambda match, name=name: self._replace(name, match), text)  # type: ignore[misc]
+        return text
+
+    def _replace(self, name: str, match: re.Match[str]) -> str:
+        whole, start = match[0], match.start()
+        label = self._label(name, match[1])
+        return whole[: match.start(1) - start] + label + whole[match.end(1) - start :]
+
+    def _label(self, name: str, value: str) -> str:
+        if name in UNNUMBERED:
+            return name
+        label = self._given.get((name, value))
+        if label is None:
+            self._counts[name] += 1
+            label = self._given[name, value] = f"{name}-{self._counts[name]}"
+            if len(self._given) > REMEMBERED:
+                del self._given[next(iter(self._given))]
+        return label
+
+
+def make_labels(extra: Mapping[str, str] | None = None, known: Mapping[tuple[str, str], str] | None = None) -> Labels:
+    """Labels for a new recording.
+
+    Args:
+        extra: patterns of one's own, by the name of the label; each has one group.
+        known: values that have a label from the start: ``{("PORT", "50123"): "TAP"}``.
+
+    Raises:
+        UsageError: a pattern is no regular expression, or has not exactly one group.
+    """
+    patterns = []
+    for name, pattern in [*(extra or {}).items(), *PATTERNS]:
+        try:
+            compiled = re.compile(pattern)
+        except re.error as error:
+            raise UsageError(f"The pattern for the label {name} is {pattern!r}: {error}.") from None
+        if compiled.groups != 1:
+            raise UsageError(
+                f"Expected one group in the pattern for the label {name}, which holds what is replaced; "
+                f"got {compiled.groups} in {pattern!r}."
+            )
+        patterns.append((name, compiled))
+    return Labels(patterns, dict(known or {}), Counter())

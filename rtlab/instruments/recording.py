@@ -1,0 +1,129 @@
+"""A recording: rows come in as they are seen, and stand in an order that means something.
+
+What lives here: `Recording`, which numbers the rows, gives stable labels and keeps within its limits. No I/O.
+
+The order: rows stand as they came, with one exception. What comes from one side (all servers, or all clients) on
+several connections, while the other side says nothing, has no order of its own: a broadcast reaches Alice and Bob in
+whatever order the server's set of clients has this time. Such a run of rows is sorted by the number of the
+connection. Within one connection nothing ever changes places.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+
+from rtlab.instruments.labels import Labels, make_labels
+from rtlab.instruments.summaries import describe_raw, shorten
+from rtlab.instruments.transcript import Kind, Row, Transcript
+
+__all__ = ["KEPT_BYTES", "RAW_BYTES", "ROWS", "RUN_ROWS", "Recording", "finish"]
+
+ROWS = 10_000
+"""Rows that are kept. A reader looks at tens; a test counts thousands. Older ones go first."""
+KEPT_BYTES = 64 * 1024 * 1024
+"""Bytes of raw data, messages and bodies that are kept, in all rows together."""
+RAW_BYTES = 64 * 1024
+"""Bytes that are kept of a row that nobody can decode."""
+RUN_ROWS = 1_000
+"""Rows of one run that are sorted. A longer run of one side is cut into several."""
+
+
+class Recording:
+    """The rows of all connections of a tap.
+
+    Args:
+        labels: what gives stable labels.
+        rows: how many are kept.
+        kept_bytes: how much data is kept.
+        on_row: called with each row as it comes, numbered in that order, without labels.
+        on_final: called with each row once its place is certain.
+    """
+
+    def __init__(
+        self,
+        labels: Labels | None = None,
+        *,
+        rows: int = ROWS,
+        kept_bytes: int = KEPT_BYTES,
+        on_row: Callable[[Row], None] | None = None,
+        on_final: Callable[[Row], None] | None = None,
+    ) -> None:
+        self.count = 0
+        """Rows that have come so far."""
+        self._labels = labels or make_labels()
+        self._rows = rows
+        self._kept_bytes = kept_bytes
+        self._on_row = on_row
+        self._on_final = on_final
+        self._final: deque[Row] = deque()
+        self._bytes = 0
+        self._dropped = 0
+        self._run: list[Row] = []
+
+    @property
+    def transcript(self) -> Transcript:
+        """What has been recorded so far."""
+        labels = self._labels.ahead()
+        ordered = sorted(self._run, key=_connection)
+        first = self._dropped + len(self._final)
+        run = [finish(row, first + number, labels) for number, row in enumerate(ordered)]
+        return Transcript([*self._final, *run], self._dropped)
+
+    def append(self, row: Row) -> None:
+        """Take a row. Raw bytes that follow raw bytes become one row: how TCP has cut them means nothing."""
+        if self._on_row is not None:
+            self._on_row(finish(row, self.count, None))
+        if self._run and (row.direction is not self._run[0].direction or len(self._run) >= RUN_ROWS):
+            self.close_run()
+        if row.kind is Kind.RAW:
+            for index in range(len(self._run) - 1, -1, -1):
+                before = self._run[index]
+                if before.connection == row.connection:
+                    if before.kind is Kind.RAW and row.problem in {"", before.problem}:
+                        self._run[index] = _joined(before, row)
+                        return
+                    break
+        self._run.append(row)
+        self.count += 1
+
+    def close_run(self) -> None:
+        """The other side speaks, or nobody will any more: the places of the rows are certain now."""
+        run, self._run = sorted(self._run, key=_connection), []
+        for row in run:
+            final = finish(row, self._dropped + len(self._final), self._labels)
+            self._final.append(final)
+            self._bytes += _weight(final)
+            if self._on_final is not None:
+                self._on_final(final)
+            while len(self._final) > self._rows or (self._bytes > self._kept_bytes and len(self._final) > 1):
+                self._bytes -= _weight(self._final.popleft())
+                self._dropped += 1
+
+
+def finish(row: Row, clock: int, labels: Labels | None) -> Row:
+    """A row as it is shown: with its number, with labels, its lines cut to a width that can be read."""
+    change = (lambda text: text) if labels is None else labels.apply
+    return replace(
+        row,
+        clock=clock,
+        summary=shorten(change(row.summary)),
+        details=tuple(shorten(change(line)) for line in row.details),
+        note=shorten(change(row.note)),
+        problem=change(row.problem),
+    )
+
+
+def _connection(row: Row) -> int:
+    return row.connection
+
+
+def _weight(row: Row) -> int:
+    return len(row.raw) + len(row.message or b"") + len(row.body or b"")
+
+
+def _joined(before: Row, row: Row) -> Row:
+    raw = before.raw if len(before.raw) < before.size else (before.raw + row.raw)[:RAW_BYTES]
+    size = before.size + row.size
+    return replace(before, raw=raw, size=size, summary=describe_raw(raw, size))

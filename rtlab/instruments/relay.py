@@ -1,0 +1,201 @@
+"""Copying between two sockets, unchanged, in both directions.
+
+What lives here: `Relay`, which connects a client that was accepted with a server, and passes on whatever comes and how
+it comes: backpressure (it holds about 300 KiB per direction at most), half-closed connections, resets. It must not
+know what the bytes mean; an observer is told of them before they go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from typing import Protocol, cast
+
+from rtlab.instruments.transcript import Direction
+
+__all__ = ["CONNECT_S", "Observer", "Relay"]
+
+CONNECT_S = 10.0
+"""Seconds that the server has to accept a connection."""
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""SO_LINGER without time to linger: closing sends RST. That is how a reset is passed on."""
+
+
+class Observer(Protocol):
+    """Who is told what goes through. Nothing here may raise."""
+
+    def receive(self, direction: Direction, data: bytes) -> None:
+        """These bytes go this way next."""
+
+    def end(self, direction: Direction, problem: str = "") -> None:
+        """TCP has ended in this direction: politely, or as `problem` says."""
+
+    def refusal(self, problem: str) -> bytes | None:
+        """There is no server: what the client is told before its connection is closed. None: let it finish first."""
+
+    def gone(self, relay: Relay) -> None:
+        """Both sockets are closed."""
+
+
+class Relay:
+    """One connection through the tap.
+
+    Args:
+        observer: is told of all that goes through.
+        address: host and port of the server.
+    """
+
+    def __init__(self, observer: Observer, address: tuple[str, int]) -> None:
+        self.observer = observer
+        self.client = _Side(self, Direction.TO_SERVER)
+        """The protocol for the socket that was accepted."""
+        self.closed = asyncio.Event()
+        """Set when both sockets are closed."""
+        self._server = _Side(self, Direction.TO_CLIENT)
+        self._address = address
+        self._connecting: asyncio.Task[None] | None = None
+        self._no_server = ""  # why there is none
+        self._over = False  # we are closing both ourselves
+
+    def abort(self) -> None:
+        """Close both sockets now."""
+        self._over = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+        for side in (self.client, self._server):
+            if side.open:
+                side.transport.abort()
+        self._check_gone()
+
+    def made(self, side: _Side) -> None:
+        """A socket is there. The client's bytes wait in its kernel until the server's is."""
+        if side is self.client:
+            side.transport.pause_reading()
+            self._connecting = asyncio.create_task(self._connect())
+        elif self._over:
+            side.transport.abort()
+
+    def data(self, side: _Side, data: bytes) -> None:
+        """Bytes have come."""
+        self.observer.receive(side.direction, data)
+        other = self._other(side)
+        if other.open and not other.transport.is_closing():
+            other.transport.write(data)
+        elif self._no_server:
+            self._refuse()
+
+    def eof(self, side: _Side) -> None:
+        """One side will send no more; the other may go on."""
+        self.observer.end(side.direction)
+        other = self._other(side)
+        if other.open:
+            other.transport.write_eof()
+        if self._no_server:
+            self._refuse(last=True)
+        elif other.eof:
+            self._close()
+
+    def writable(self, side: _Side, writable: bool) -> None:
+        """One side reads too slowly, or has caught up: the other one has to wait, or may go on."""
+        if writable and side.reset_when_drained:
+            return side.reset()
+        other = self._other(side)
+        if other.open:
+            other.transport.resume_reading() if writable else other.transport.pause_reading()
+        return None
+
+    def lost(self, side: _Side) -> None:
+        """A socket is closed. If that was not us, it was reset."""
+        if not self._over:
+            self._over = True
+            self.observer.end(side.direction, "TCP was reset")
+            if self._connecting is not None:
+                self._connecting.cancel()
+            other = self._other(side)
+            if other.open:
+                other.reset()
+        self._check_gone()
+
+    async def _connect(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await asyncio.get_running_loop().create_connection(lambda: self._server, *self._address)
+        except TimeoutError:
+            self._no_server = f"no answer within {CONNECT_S:g} s"
+        except OSError as error:
+            known = isinstance(error, ConnectionError) and error.errno
+            self._no_server = os.strerror(cast(int, error.errno)).lower() if known else str(error)
+        finally:
+            self._connecting = None
+            self._check_gone()
+        if self.client.open and not self._over:
+            self.client.transport.resume_reading()
+
+    def _refuse(self, *, last: bool = False) -> None:
+        answer = self.observer.refusal(self._no_server)
+        if answer is not None or last:
+            self.client.transport.write(answer or b"")
+            self._close()
+
+    def _close(self) -> None:
+        """Both directions have ended: what is still on its way goes out, and that is it."""
+        self._over = True
+        for side in (self.client, self._server):
+            if side.open:
+                side.transport.close()
+
+    def _other(self, side: _Side) -> _Side:
+        return self._server if side is self.client else self.client
+
+    def _check_gone(self) -> None:
+        if not (self.client.open or self._server.open or self._connecting or self.closed.is_set()):
+            self.closed.set()
+            self.observer.gone(self)
+
+
+class _Side(asyncio.Protocol):
+    """One of the two sockets. What it reads goes in `direction`."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, relay: Relay, direction: Direction) -> None:
+        self.direction = direction
+        self.open = False
+        self.eof = False
+        self.reset_when_drained = False
+        self._relay = relay
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.open = True
+        self._relay.made(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._relay.data(self, data)
+
+    def eof_received(self) -> bool:
+        self.eof = True
+        self._relay.eof(self)
+        return True  # it stays open for what the other side still has to say
+
+    def pause_writing(self) -> None:
+        self._relay.writable(self, False)
+
+    def resume_writing(self) -> None:
+        self._relay.writable(self, True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open = False
+        self._relay.lost(self)
+
+    def reset(self) -> None:
+        """Send what is still to be sent, as the network would have, and then RST."""
+        if self.transport.get_write_buffer_size():
+            self.reset_when_drained = True
+            self.transport.pause_reading()
+            self.transport.set_write_buffer_limits(high=0)
+        else:
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+            self.transport.abort()
