@@ -158,7 +158,17 @@ class _Attempt:
         outside = not grading.submission.resolve().is_relative_to(solutions.resolve())
         with theirs:
             self.child = Child(
-                [sys.executable, "-P", "-u", "-X", "utf8", "-m", "rtlab.grading.runner", self._order(theirs, outside)],
+                [
+                    sys.executable,
+                    "-P",
+                    "-B",
+                    "-u",
+                    "-X",
+                    "utf8",
+                    "-m",
+                    "rtlab.grading.runner",
+                    self._order(theirs, outside),
+                ],
                 name=f"the check {check.name}",
                 pass_fds=[theirs.fileno()],
                 grace=0,
