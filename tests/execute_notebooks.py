@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make notebooks", description="Execute notebooks in fresh kernels and write them back normalised."
     )
-    parser.add_argument("paths", nargs="*", type=Path, default=[Path(os.path.relpath(NOTEBOOKS))], help="notebooks, or folders of them")
+    every = [Path(os.path.relpath(NOTEBOOKS))]
+    parser.add_argument("paths", nargs="*", type=Path, default=every, help="notebooks, or folders of them")
     parser.add_argument("--normalise-only", action="store_true", help="execute nothing, only tidy up the files")
     return parser
 
