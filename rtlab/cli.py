@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"Error: {error}", err=True)
         status = 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nInterrupted.", err=True)
+        click.echo("Interrupted.", err=True)
         status = INTERRUPTED
     except BrokenPipeError:  # `rtlab exercises | head -1`: whoever reads has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -262,7 +262,9 @@ def _watch(folders: list[Path], grade_once: Callable[[], object]) -> None:
         raise click.UsageError("--watch needs the package watchfiles: pip install 'rtlab[course]'.") from None
     filter_ = PythonFilter(extra_extensions=[".conf"])
     first = True  # the watcher runs before the first grading, so that no change is missed meanwhile
-    for changes in watch(*folders, watch_filter=filter_, yield_on_timeout=True, rust_timeout=WATCH_MS):
+    for changes in watch(
+        *(each for each in folders if each.is_dir()), watch_filter=filter_, yield_on_timeout=True, rust_timeout=WATCH_MS
+    ):
         if changes or first:
             first = False
             grade_once()

@@ -75,7 +75,7 @@ class Origin:
             return None
         awaited = NOT_AWAITABLE.search(str(error))
         if awaited:
-            return f"what your code gave is awaited, and it is a {awaited[1] or awaited[2]}: is it an `async def`?"
+            return f"what your code gave is awaited, and it is of type {awaited[1] or awaited[2]}: is it an `async def`?"
         called = CALLED.match(str(error))
         if called and self._defines(called[1]):
             return f"your function is called with other arguments than it takes: {error}"

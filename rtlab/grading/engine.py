@@ -158,21 +158,12 @@ class _Attempt:
         outside = not grading.submission.resolve().is_relative_to(solutions.resolve())
         with theirs:
             self.child = Child(
-                [
-                    sys.executable,
-                    "-P",
-                    "-B",
-                    "-u",
-                    "-X",
-                    "utf8",
-                    "-m",
-                    "rtlab.grading.runner",
-                    self._order(theirs, outside),
-                ],
+                [sys.executable, "-P", "-B", "-u", "-X", "utf8", "-m", "rtlab.grading.runner",
+                 self._order(theirs, outside)],
                 name=f"the check {check.name}",
                 pass_fds=[theirs.fileno()],
                 grace=0,
-            )
+            )  # fmt: skip
         self.tree = ProcessTree(self.child.watchdog_pid, self.child.pid)
 
     def result(self) -> CheckResult:
