@@ -86,7 +86,9 @@ def _treat(path: Path, console: Console, normalise_only: bool) -> bool:
                 return False
     changed = write(path, document)
     seconds = "" if normalise_only else f"{time.monotonic() - started:.1f} s, "
-    console.print(f"{path}: {seconds}{'written' if changed else 'unchanged'}", markup=False, highlight=False)
+    console.print(
+        f"{path}: {seconds}{'written' if changed else 'unchanged'}", markup=False, highlight=False, soft_wrap=True
+    )
     return True
 
 
