@@ -150,8 +150,9 @@ def keep_screenshots(tmp_path: Path) -> Callable[[Lab, str], Awaitable[None]]:
         folder.mkdir(parents=True, exist_ok=True)
         await lab.page.evaluate(TO_THE_TOP)
         await lab.page.screenshot(path=folder / f"{name}.png")
-        height = min(await lab.page.evaluate(HEIGHT), TALLEST_PX)
-        await lab.page.set_viewport_size({**WINDOW, "height": height})
+        for _ in range(2):  # what is out of view has an estimated height until it is drawn
+            height = min(await lab.page.evaluate(HEIGHT), TALLEST_PX)
+            await lab.page.set_viewport_size({**WINDOW, "height": height})
         await lab.page.screenshot(path=folder / f"{name}_whole.png")
         await lab.page.set_viewport_size(WINDOW)
 
