@@ -130,6 +130,29 @@ def test_a_hang_in_another_task_is_found(grade_tiny):
     assert result.message == "still running after 0.3 s, in tiny.py, line 5 (`await asyncio.sleep(60)`)"
 
 
+def test_a_hang_outside_python_is_found(grade_tiny):
+    """No Python instruction ends in this, so no signal handler of Python's runs."""
+    result = grade_tiny(ANSWER, "def answer():\n    return sum(iter(int, 1))\n", limits=Limits(deadline_s=0.3))
+    assert result.message == "still running after 0.3 s, in tiny.py, line 2 (`return sum(iter(int, 1))`)"
+
+
+def test_a_hang_in_a_thread_is_found(grade_tiny):
+    grader = (
+        "import asyncio\n\n" + CHECK + "async def test_it(submission):\n    await asyncio.to_thread(submission.work)\n"
+    )
+    submission = "import time\ndef work():\n    while True:\n        time.sleep(0.1)\n"
+    result = grade_tiny(grader, submission, limits=Limits(deadline_s=0.3))
+    assert result.message == "still running after 0.3 s, in tiny.py, line 4 (`time.sleep(0.1)`)"
+
+
+def test_noise_on_the_verdicts_socket_is_a_failure(grade_tiny):
+    submission = (
+        "import os, time\nfor number in range(3, 30):\n    try:\n        os.write(number, b'3\\n')\n"
+        "    except OSError:\n        pass\ntime.sleep(60)\n"
+    )
+    assert grade_tiny(ANSWER, submission).message == "your code wrote into the socket that the verdict comes on"
+
+
 def test_a_hang_after_a_failure_says_both(grade_tiny):
     grader = (
         CHECK + "def test_it(submission):\n    try:\n        expect('the answer', 41, equals=42)\n"
