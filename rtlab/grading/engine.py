@@ -1,7 +1,8 @@
 """The parent's side of grading: the checks of one exercise on one file.
 
 What lives here: `Grading`, which runs one check after the other, each in a child of its own, and keeps what is
-known of the submission between them: that it cannot be imported, that it hangs. How a child is watched is `attempt`'s business.
+known of the submission between them: that it cannot be imported, that it hangs. How a child is watched is the
+business of `attempt`.
 """
 
 from __future__ import annotations
