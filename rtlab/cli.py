@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -31,6 +31,8 @@ __all__ = ["main"]
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
+WATCH_MS = 200
+"""Milliseconds after which --watch grades for the first time. Later it waits as long as nothing changes."""
 STYLES = {"passed": "green", "failed": "red", "to do": "yellow", "unknown": "yellow"}
 """Colours of verdicts in a terminal."""
 
@@ -47,7 +49,7 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"Error: {error}", err=True)
         status = 2
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nInterrupted.", err=True)
+        click.echo("Interrupted.", err=True)
         status = INTERRUPTED
     except BrokenPipeError:  # `rtlab exercises | head -1`: whoever reads has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -118,22 +120,20 @@ def grade(
 def list_exercises(context: click.Context) -> int:
     """List the exercises and how far you are."""
     from rtlab.grading.progress import Progress
+    from rtlab.grading.report import columns
 
     course = _course(context)
     progress = Progress(course.root)
-    table = _table("", "exercise", "points", "file", "about")
-    made = 0
+    rows = [["", "exercise", "points", "file", "about"]]
     for exercise in course.exercises:
         points = progress.points(exercise)
-        made += points or 0
-        state = "✔" if points == exercise.max else " "
         score = f"{'-' if points is None else points} of {exercise.max}"
-        table.add_row(state, exercise.id, score, str(exercise.submission().relative_to(course.root)), exercise.title)
-    console = _console()
-    console.print(table)
-    console.print(
-        f"{made} of {sum(exercise.max for exercise in course.exercises)} points. - means: not graded as it is now."
-    )
+        file = str(exercise.submission().relative_to(course.root))
+        rows.append(["✔" if points == exercise.max else " ", exercise.id, score, file, exercise.title])
+    click.echo(columns(rows))
+    made = sum(progress.points(exercise) or 0 for exercise in course.exercises)
+    most = sum(exercise.max for exercise in course.exercises)
+    click.echo(f"{made} of {most} points. A file that has changed since it was graded has none (-).")
     return 0
 
 
@@ -157,7 +157,7 @@ def reset(context: click.Context, exercise: str) -> int:
 @click.argument("exercise", metavar="NN")
 @click.pass_context
 def hint(context: click.Context, exercise: str) -> int:
-    """Give a hint for the first check that is not passed; again for the next hint."""
+    """Give the next hint for the first check that is not passed."""
     from rtlab.grading.progress import Progress
     from rtlab.grading.report import grade_course
 
@@ -178,6 +178,8 @@ def hint(context: click.Context, exercise: str) -> int:
     click.echo(f"{check.name}: {check.sentence}")
     for number, text in enumerate(check.hints[:shown], 1):
         click.echo(f"Hint {number} of {len(check.hints)}: {text}")
+    if shown == len(check.hints):
+        click.echo(f"There are no more. {found.grader.relative_to(course.root)} shows what the check does.")
     return 0
 
 
@@ -216,53 +218,36 @@ def _grade(course: Course, exercises: list[Exercise], folder: Path | None, json_
 
 
 def _show(console: Console, report: Report) -> None:
+    """The report in colour, or as plain text where no terminal reads it."""
     from rich.padding import Padding
     from rich.text import Text
 
-    from rtlab.grading.report import MARKS
-
+    if not console.is_terminal:
+        click.echo(repr(report), file=console.file)
+        return
     for exercise in report.exercises:
         console.print(Text(f"{exercise.id}: {exercise.points} of {exercise.max} points", style="bold"))
         for check in exercise.checks:
-            line = Text(f"{MARKS[check.verdict]} {check.verdict:7}", style=STYLES[check.verdict])
-            line.append(f" {check.points}/{check.max}  {check.name}", style="default")
-            console.print(Padding(line, (0, 0, 0, 2)))
-            for text in [check.message] * bool(check.message):
-                console.print(Padding(Text(text), (0, 0, 0, 6)))
+            line = Text("  ").append(check.label, style=STYLES[check.verdict])
+            console.print(line.append(f" {check.points}/{check.max}  {check.name}"))
+            if check.message:
+                console.print(Padding(Text(check.message), (0, 0, 0, 6)))
             for text in check.output:
                 console.print(Padding(Text(f"| {text}", style="dim"), (0, 0, 0, 6)))
-    if len(report.exercises) > 1:
-        console.print(Text(f"Together: {report.points} of {report.max} points", style="bold"))
-    for sentence in report.advice():
+    for sentence in report.conclusion():
         console.print(Text(sentence))
 
 
 def _grade_all(course: Course, names: tuple[str, ...], students: str, csv_file: str | None) -> int:
     """Grade a class. The exit status says whether it ran through, not how good the class is."""
-    from rtlab.grading.report import ClassReport, grade_course, submissions_folder
+    from rtlab.grading.report import columns, grade_class, students_in
 
     chosen = course.select(names)
-    folder = submissions_folder(students)
-    assert folder is not None
-    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    if not found:
-        raise click.UsageError(
-            f"No folders in {students}: expected one for each student, with {chosen[0].id}/{chosen[0].file} in it."
-        )
-    reports = {}
+    found = students_in(students)
     with _progress(_console(stderr=True), len(found) * sum(len(exercise.checks) for exercise in chosen)) as advance:
-        for student in found:
-
-            def on_result(exercise: Exercise, _: CheckResult, name: str = student.name) -> None:
-                advance(f"{name} {exercise.id}")
-
-            reports[student.name] = grade_course(course, chosen, student, on_result)
-    result = ClassReport(tuple(chosen), reports)
+        result = grade_class(course, chosen, found, lambda name, exercise, _: advance(f"{name} {exercise.id}"))
     head, *rows = result.rows()
-    table = _table(*head)
-    for row in rows:
-        table.add_row(*row)
-    _console().print(table)
+    click.echo(columns([[name[:2] if name in {each.id for each in chosen} else name for name in head], *rows]))
     if csv_file:
         _write(csv_file, result.to_csv())
         click.echo(f"Written to {csv_file}.")
@@ -275,13 +260,15 @@ def _watch(folders: list[Path], grade_once: Callable[[], object]) -> None:
         from watchfiles import PythonFilter, watch
     except ImportError:
         raise click.UsageError("--watch needs the package watchfiles: pip install 'rtlab[course]'.") from None
-    grade_once()
-    click.echo("Waiting for a change; Ctrl-C ends this.", err=True)
-    for _ in watch(
-        *[folder for folder in folders if folder.is_dir()], watch_filter=PythonFilter(extra_extensions=[".conf"])
+    filter_ = PythonFilter(extra_extensions=[".conf"])
+    first = True  # the watcher runs before the first grading, so that no change is missed meanwhile
+    for changes in watch(
+        *(each for each in folders if each.is_dir()), watch_filter=filter_, yield_on_timeout=True, rust_timeout=WATCH_MS
     ):
-        grade_once()
-        click.echo("Waiting for a change; Ctrl-C ends this.", err=True)
+        if changes or first:
+            first = False
+            grade_once()
+            click.echo("Waiting for a change; Ctrl-C ends this.", err=True)
     raise KeyboardInterrupt
 
 
@@ -294,17 +281,7 @@ def _course(context: click.Context) -> Course:
 def _console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
-
-
-def _table(*heads: str) -> Any:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE, pad_edge=False)
-    for head in heads:
-        table.add_column(head, justify="right" if head in ("points", "max") else "left", no_wrap=True)
-    return table
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 @contextmanager

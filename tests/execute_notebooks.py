@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import re
 import signal
@@ -27,6 +28,7 @@ from deadlines import SCALE
 from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, CellExecutionError, CellTimeoutError, DeadKernelError
 from notebook_form import NOTEBOOKS, Document, normalise, read, write
+from notebook_lint import sanitized
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -54,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
     try:
         failed = [path for path in paths if not _treat(path, console, options.normalise_only)]
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, InterruptedError):
         console.print("Interrupted. The notebook that was running is as it was.", highlight=False)
         return 130
     if failed:
@@ -66,7 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="make notebooks", description="Execute notebooks in fresh kernels and write them back normalised."
     )
-    parser.add_argument("paths", nargs="*", type=Path, default=[Path(os.path.relpath(NOTEBOOKS))], help="notebooks, or folders of them")
+    every = [Path(os.path.relpath(NOTEBOOKS))]
+    parser.add_argument("paths", nargs="*", type=Path, default=every, help="notebooks, or folders of them")
     parser.add_argument("--normalise-only", action="store_true", help="execute nothing, only tidy up the files")
     return parser
 
@@ -79,13 +82,15 @@ def _treat(path: Path, console: Console, normalise_only: bool) -> bool:
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             bar = progress.add_task(path.name, total=sum(cell["cell_type"] == "code" for cell in document["cells"]))
             try:
-                document = execute(document, path.parent, lambda: progress.advance(bar))
+                document = keep_same(execute(document, path.parent, lambda: progress.advance(bar)), document)
             except NotebookFailedError as failure:
                 console.print(f"{path}: {failure}", style="red", markup=False, highlight=False, soft_wrap=True)
                 return False
     changed = write(path, document)
     seconds = "" if normalise_only else f"{time.monotonic() - started:.1f} s, "
-    console.print(f"{path}: {seconds}{'written' if changed else 'unchanged'}", markup=False, highlight=False)
+    console.print(
+        f"{path}: {seconds}{'written' if changed else 'unchanged'}", markup=False, highlight=False, soft_wrap=True
+    )
     return True
 
 
@@ -94,12 +99,31 @@ def execute(document: Document, folder: Path, advance: Callable[[], object] = la
 
     Raises:
         NotebookFailedError: a cell raised (and has no tag `raises-exception`), hung, or ended the kernel.
+        InterruptedError: Ctrl-C was pressed.
     """
     blank = normalise(document)
     for cell in blank["cells"]:
         if cell["cell_type"] == "code":
             cell |= {"outputs": [], "execution_count": None}
     return asyncio.run(_execute(nbformat.from_dict(blank), folder, advance))  # type: ignore[no-untyped-call]
+
+
+def keep_same(document: Document, before: Document) -> Document:
+    """The new run with the outputs of the run before where nbval would find no difference: another free port, say.
+
+    So that a diff shows what changed. Cells that nbval does not compare keep their new outputs.
+    """
+    normal = normalise(document)
+    earlier = {cell["id"]: cell for cell in normalise(before)["cells"]}
+    for cell in normal["cells"]:
+        old = earlier.get(cell["id"], {})
+        if "nbval-ignore-output" not in cell["metadata"].get("tags", []) and _essence(old) == _essence(cell):
+            cell["outputs"] = old.get("outputs", [])
+    return normal
+
+
+def _essence(cell: Document) -> tuple[object, str]:
+    return cell.get("source"), sanitized(json.dumps(cell.get("outputs"), sort_keys=True))
 
 
 async def _execute(notebook: Any, folder: Path, advance: Callable[[], object]) -> Document:
@@ -115,20 +139,35 @@ async def _execute(notebook: Any, folder: Path, advance: Callable[[], object]) -
     )
     with tempfile.TemporaryDirectory(prefix="ipython-") as ipython:
         async with client.async_setup_kernel(env={**os.environ, "IPYTHONDIR": ipython}):
-            with contextlib.suppress(NotImplementedError):  # Windows
-                asyncio.get_running_loop().remove_signal_handler(signal.SIGINT)  # Ctrl-C is to stop us all
+            interrupted = _cancel_on_interrupt()
             for index, cell in enumerate(notebook.cells):
                 if cell.cell_type != "code":
                     continue
                 try:
                     await client.async_execute_cell(cell, index)
-                except (CellControlSignal, DeadKernelError, CellExecutionError) as error:
+                except (CellControlSignal, DeadKernelError, CellExecutionError, asyncio.CancelledError) as error:
+                    if interrupted.is_set():  # nbclient takes any cancellation for a dead kernel
+                        raise InterruptedError from None
                     raise NotebookFailedError(_describe(index, cell, error)) from None
                 advance()
     return dict(notebook)
 
 
-def _describe(index: int, cell: Any, error: Exception) -> str:
+def _cancel_on_interrupt() -> asyncio.Event:
+    """Have Ctrl-C cancel the current task and set the event. (nbclient's own handler would end only the kernel.)"""
+    task, interrupted = asyncio.current_task(), asyncio.Event()
+    assert task is not None
+
+    def interrupt() -> None:
+        interrupted.set()
+        task.cancel()
+
+    with contextlib.suppress(NotImplementedError):  # Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, interrupt)
+    return interrupted
+
+
+def _describe(index: int, cell: Any, error: BaseException) -> str:
     match error:
         case CellTimeoutError():
             problem = f"still ran after {CELL_TIMEOUT_S} s"

@@ -49,7 +49,7 @@ class Cell:
         for output in self.outputs:
             parts += [_text(output.get("text", "")), output.get("evalue", "")]
             parts += [_text(value) for mime, value in output.get("data", {}).items() if mime.startswith("text/")]
-        return "\n".join(parts)
+        return "\n".join(filter(None, parts))
 
     @cached_property
     def prose(self) -> str:

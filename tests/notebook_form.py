@@ -126,7 +126,7 @@ def _outputs(outputs: list[Document]) -> list[Document]:
             trace = [_without_folders(line) for line in output["traceback"]]
             normal.append({**output, "traceback": trace})
         else:
-            data = {mime: value for mime, value in output["data"].items() if mime != WIDGET}
+            data = {mime: _text(value) for mime, value in output["data"].items() if mime != WIDGET}
             normal.append({**output, "data": data, "metadata": {}})
     return normal
 
@@ -138,5 +138,6 @@ def _without_folders(line: str) -> str:
     return re.sub(re.escape(tempfile.gettempdir()) + r"/ipykernel_\d+/\d+\.py", "cell.py", line)
 
 
-def _text(value: str | list[str]) -> str:
-    return value if isinstance(value, str) else "".join(value)
+def _text(value: Any) -> Any:
+    """A text that may be cut into lines, whole. Anything else, such as JSON, as it is."""
+    return "".join(value) if isinstance(value, list) and all(isinstance(line, str) for line in value) else value

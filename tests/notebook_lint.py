@@ -19,7 +19,7 @@ from IPython.core.inputtransformer2 import TransformerManager
 from notebook_cells import FENCE, Cell, Notebook
 from notebook_form import ROOT, normalise, normalised_text
 
-__all__ = ["MAX_CODE_LINES", "RULES", "TAGS", "problems", "sanitizers"]
+__all__ = ["MAX_CODE_LINES", "RULES", "TAGS", "problems", "sanitized", "sanitizers"]
 
 MAX_CODE_LINES = 30
 """Lines of a code cell: what fits on a laptop's screen together with its output."""
@@ -117,7 +117,7 @@ def ports(notebook: Notebook) -> Iterator[str]:
         for node in ast.walk(cell.tree) if cell.tree else ():
             if port := _fixed_port(node):
                 yield f"cell {cell.index} names the fixed port {port}; let rtlab.start or port 0 find a free one"
-        if "nbval-ignore-output" not in cell.tags and (found := ADDRESS.search(_sanitized(cell.shown))):
+        if "nbval-ignore-output" not in cell.tags and (found := ADDRESS.search(sanitized(cell.shown))):
             yield f"cell {cell.index} shows {found[0]}, and no sanitiser covers it"
 
 
@@ -196,7 +196,8 @@ def sanitizers() -> list[tuple[str, str]]:
     return re.findall(r"^regex: (.*)$\n^replace: (.*)$", text, re.MULTILINE)
 
 
-def _sanitized(text: str) -> str:
+def sanitized(text: str) -> str:
+    """A text as nbval compares it."""
     for pattern, replacement in sanitizers():
         text = re.sub(pattern, replacement, text)
     return text

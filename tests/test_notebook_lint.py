@@ -384,6 +384,7 @@ def test_nbval_reads_every_sanitiser() -> None:
         ("ws://localhost:80/x", "ws://localhost:PORT/x"),
         ("from ('127.0.0.1', 51234)", "from ('127.0.0.1', PORT)"),
         ("listens on port 51234.", "listens on port PORT."),
+        ("Port 51234 is taken.", "Port PORT is taken."),
         ("<object at 0x7f12ab34cd56>", "<object at 0xADDRESS>"),
         ("<Task name='Task-12'>", "<Task name='Task-N'>"),
         ("in process 4711, running", "in process PID, running"),

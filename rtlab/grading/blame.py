@@ -16,12 +16,12 @@ import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType, FunctionType, TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-__all__ = ["LONGEST", "Origin", "Overheard", "describe", "flatten", "shorten"]
+__all__ = ["LONGEST", "Origin", "Overheard", "Place", "describe", "flatten", "shorten"]
 
 LONGEST = 200
 """Characters of a value or an exception that a sentence shows."""
@@ -33,6 +33,15 @@ NOT_AWAITABLE = re.compile(r"object (\w+) can't be used in 'await' expression|'(
 """What Python says to ``await 3``: up to 3.13, and from 3.14 on."""
 CALLED = re.compile(r"([\w.]+)\(\) (takes|missing|got) ")
 """How Python's complaint about arguments begins."""
+
+
+class Place(NamedTuple):
+    """Where something is."""
+
+    words: str
+    """ "hello.py, line 7 (`while True:`)"."""
+    own: bool
+    """Whether it is the learner's line; the grader's otherwise."""
 
 
 class Origin:
@@ -69,13 +78,14 @@ class Origin:
         return bool(frames) and self.owns(frames[-1][0].f_code.co_filename)
 
     def misused(self, error: BaseException) -> str | None:
-        """What a TypeError outside the learner's code says about how that code is written: it takes other arguments
-        than it is called with, or is no coroutine function though it is awaited. None if it says neither."""
+        """What a TypeError outside the learner's code says about how that code is written, or None."""
         if not isinstance(error, TypeError):
             return None
         awaited = NOT_AWAITABLE.search(str(error))
         if awaited:
-            return f"what your code gave is awaited, and it is a {awaited[1] or awaited[2]}: is it an `async def`?"
+            return (
+                f"what your code gave is awaited, and it is of type {awaited[1] or awaited[2]}: is it an `async def`?"
+            )
         called = CALLED.match(str(error))
         if called and self._defines(called[1]):
             return f"your function is called with other arguments than it takes: {error}"
@@ -97,20 +107,30 @@ class Origin:
                 return self.line(filename, number, show=True), linecache.getline(filename, number).strip()
         return Path(self.grader).name, ""
 
-    def awaits_at(self, awaitable: object) -> tuple[str, bool] | None:
-        """Where a suspended coroutine waits: the learner's innermost line, else the grader's; and whether it is
-        the learner's. None if it is neither's."""
-        grader: str | None = None
-        own: str | None = None
-        for frame in _await_chain(awaitable):
+    def awaits_at(self, awaitable: object) -> Place | None:
+        """Where a suspended coroutine waits, or None if no line of the learner's or the grader's is in it."""
+        return self._place(_await_chain(awaitable))
+
+    def runs_at(self, frame: FrameType | None) -> Place | None:
+        """The same for a frame that runs."""
+        return self._place(reversed(list(_outward(frame))))
+
+    def threads_at(self) -> list[Place]:
+        """The same for all threads but this one."""
+        me = threading.get_ident()
+        frames = sys._current_frames()  # noqa: SLF001 - the documented way to look at other threads
+        places = [self.runs_at(frame) for ident, frame in frames.items() if ident != me]
+        return [place for place in places if place is not None]
+
+    def _place(self, frames: Iterable[FrameType]) -> Place | None:
+        """The learner's innermost line in frames that come outermost first, else the grader's."""
+        found: Place | None = None
+        for frame in frames:
             filename = frame.f_code.co_filename
-            if self.owns(filename):
-                own = self.line(filename, frame.f_lineno, show=True)
-            elif os.path.realpath(filename) == self.grader:
-                grader = self.line(filename, frame.f_lineno, show=True)
-        if own:
-            return own, True
-        return (grader, False) if grader else None
+            own = self.owns(filename)
+            if own or (os.path.realpath(filename) == self.grader and not (found and found.own)):
+                found = Place(self.line(filename, frame.f_lineno, show=True), own)
+        return found
 
     def threads_left(self) -> list[str]:
         """Where threads other than this one run the learner's code, or were left by it."""

@@ -163,7 +163,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
 
 def _write_points(terminal: TerminalReporter, reports: list[Any], config: pytest.Config) -> None:
     from rtlab.grading.progress import Progress
-    from rtlab.grading.report import MARKS, advise
+    from rtlab.grading.report import advise
 
     own = _submissions(config) is None
     by_folder: dict[str, dict[str, CheckResult]] = {}
@@ -182,7 +182,7 @@ def _write_points(terminal: TerminalReporter, reports: list[Any], config: pytest
         terminal.write_line(f"{exercise.id}: {score.points} of {exercise.max} points{note}", bold=True)
         for check in checks:
             colour = {Verdict.PASSED: "green", Verdict.FAILED: "red"}.get(check.verdict, "yellow")
-            terminal.write(f"  {MARKS[check.verdict]} {check.verdict:7}", **{colour: True})
+            terminal.write(f"  {check.label}", **{colour: True})
             terminal.write_line(f" {check.points}/{check.max}  {check.name}")
             for line in [check.message] * bool(check.message) + [f"| {line}" for line in check.output]:
                 terminal.write_line(f"      {line}")

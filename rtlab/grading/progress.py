@@ -87,7 +87,7 @@ class Progress:
             return {str(name): _checked(record) for name, record in content.items()}
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, TypeError, AttributeError, LookupError):
             with contextlib.suppress(OSError):
                 self._file.replace(self._file.with_name("progress.broken.json"))
             return {}
@@ -133,7 +133,7 @@ def _checked(record: dict[str, object]) -> Record:
     """A record from JSON.
 
     Raises:
-        TypeError, ValueError, AttributeError: it is none.
+        TypeError, ValueError, LookupError: it is none.
     """
     checks, hints = record["checks"], record["hints"]
     if not isinstance(checks, dict) or not isinstance(hints, dict):

@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rtlab.errors import UsageError
@@ -21,10 +22,18 @@ from rtlab.grading.engine import Grading, grade_exercise
 from rtlab.grading.progress import Progress
 from rtlab.grading.results import CheckResult, ExerciseResult, Verdict
 
-__all__ = ["MARKS", "ClassReport", "Report", "grade", "grade_course", "submissions_folder"]
+__all__ = [
+    "ClassReport",
+    "Report",
+    "advise",
+    "columns",
+    "grade",
+    "grade_class",
+    "grade_course",
+    "students_in",
+    "submissions_folder",
+]
 
-MARKS = {Verdict.PASSED: "✔", Verdict.FAILED: "✘", Verdict.TODO: "○", Verdict.UNKNOWN: "?"}
-"""One character for each verdict, beside the word: colour alone tells not everybody."""
 COLOURS = {
     Verdict.PASSED: "var(--jp-success-color1, #388e3c)",
     Verdict.FAILED: "var(--jp-error-color1, #d32f2f)",
@@ -61,7 +70,7 @@ def grade(
         print(f"Grading {exercise.id:{width}} ", end="", flush=True)
         try:
             results += grade_course(
-                course, [exercise], folder, lambda _, check: print(MARKS[check.verdict], end="", flush=True)
+                course, [exercise], folder, lambda _, check: print(check.mark, end="", flush=True)
             ).exercises
         finally:
             print(flush=True)
@@ -89,11 +98,43 @@ def grade_course(
         grading = Grading(
             exercise, exercise.submission(submissions), reset=f"rtlab reset {exercise.number}" if own else ""
         )
-        result = grade_exercise(grading, lambda check, exercise=exercise: on_result(exercise, check))  # type: ignore[misc]
+        result = grade_exercise(grading, partial(on_result, exercise))
         if own:
             progress.graded(exercise, list(result.checks))
         results.append(result)
     return Report(tuple(results), course, own=submissions is None)
+
+
+def grade_class(
+    course: Course,
+    exercises: Sequence[Exercise],
+    students: Sequence[Path],
+    on_result: Callable[[str, Exercise, CheckResult], None] = lambda *_: None,
+) -> ClassReport:
+    """Grade some exercises for each student.
+
+    Args:
+        course: where the exercises are.
+        exercises: which ones.
+        students: a folder for each, of the same shape as ``exercises``.
+        on_result: called after each check, with the student's name.
+    """
+    reports = {each.name: grade_course(course, exercises, each, partial(on_result, each.name)) for each in students}
+    return ClassReport(tuple(exercises), reports)
+
+
+def students_in(path: str | os.PathLike[str]) -> list[Path]:
+    """The folders in a folder, one for each student, sorted by name.
+
+    Raises:
+        UsageError: there is no such folder, or nothing in it.
+    """
+    folder = submissions_folder(path)
+    assert folder is not None
+    found = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    if not found:
+        raise UsageError(f"No folders in {os.fspath(path)}: expected one for each student, like ann/00_hello/hello.py.")
+    return found
 
 
 def submissions_folder(path: str | os.PathLike[str] | None) -> Path | None:
@@ -165,31 +206,30 @@ class Report:
             sentence for result in self.exercises for sentence in advise(self.course.find(result.id), result, self.own)
         ]
 
+    def conclusion(self) -> list[str]:
+        """What is said below the scores: the sum, and what to do next."""
+        together = f"Together: {self.points} of {self.max} points"
+        return [together] * (len(self.exercises) > 1) + self.advice()
+
     def __repr__(self) -> str:
         lines = []
         for exercise in self.exercises:
             lines.append(f"{exercise.id}: {exercise.points} of {exercise.max} points")
-            width = max((len(check.name) for check in exercise.checks), default=0)
             for check in exercise.checks:
-                score = f"{check.points}/{check.max}"
-                lines.append(f"  {MARKS[check.verdict]} {check.verdict:7} {score:>5}  {check.name:{width}}")
+                lines.append(f"  {check.label} {check.points}/{check.max}  {check.name}")
                 if check.message:
                     lines.append(f"      {check.message}")
                 lines += [f"      | {line}" for line in check.output]
-        if len(self.exercises) > 1:
-            lines.append(f"Together: {self.points} of {self.max} points")
-        return "\n".join([*lines, *self.advice()])
+        return "\n".join([*lines, *self.conclusion()])
 
     def _repr_html_(self) -> str:
         rows = []
         for exercise in self.exercises:
-            rows.append(
-                f'<tr><th style="{_CELL}">{_text(exercise.id)}</th><th style="{_CELL}"></th>'
-                f'<th style="{_CELL}">{exercise.points} of {exercise.max}</th><th style="{_CELL}">points</th></tr>'
-            )
+            score = f"{_text(exercise.id)}: {exercise.points} of {exercise.max} points"
+            rows.append(f'<tr><th colspan="4" style="text-align: left">{score}</th></tr>')
             rows += [_html_row(check) for check in exercise.checks]
-        advice = "".join(f"<p>{_text(sentence)}</p>" for sentence in self.advice())
-        return f'<table style="color: inherit; border-collapse: collapse">{"".join(rows)}</table>{advice}'
+        conclusion = "".join(f"<p>{_text(sentence)}</p>" for sentence in self.conclusion())
+        return f'<table style="color: inherit">{"".join(rows)}</table>{conclusion}'
 
 
 @dataclass(frozen=True)
@@ -217,6 +257,13 @@ class ClassReport:
         return text.getvalue()
 
 
+def columns(rows: Sequence[Sequence[str]]) -> str:
+    """A table as text: the columns padded, two spaces between them."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def advise(exercise: Exercise, result: ExerciseResult, own: bool) -> list[str]:
     """What to do after an exercise was graded: read the notes, or ask for a hint."""
     if not own:
@@ -228,24 +275,18 @@ def advise(exercise: Exercise, result: ExerciseResult, own: bool) -> list[str]:
     return []
 
 
-_CELL = (
-    "text-align: left; vertical-align: top; padding: 0.2em 0.8em; background: none; "
-    "border-bottom: 1px solid rgba(128, 128, 128, 0.4)"
-)
-
-
 def _html_row(check: CheckResult) -> str:
     message = _text(check.message)
     if check.output:
         printed = "\n".join(check.output)
         message += f"<details><summary>what it printed last</summary><pre>{_text(printed)}</pre></details>"
     cells = [
-        f'<span style="color: {COLOURS[check.verdict]}">{MARKS[check.verdict]}&nbsp;{check.verdict}</span>',
+        f'<span style="color: {COLOURS[check.verdict]}">{check.mark}&nbsp;{check.verdict}</span>',
         f"<code>{_text(check.name)}</code>",
-        f"{check.points} of {check.max}",
+        f"{check.points}/{check.max}",
         message,
     ]
-    return "<tr>" + "".join(f'<td style="{_CELL}">{cell}</td>' for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f'<td style="text-align: left">{cell}</td>' for cell in cells) + "</tr>"
 
 
 def _text(text: str) -> str:

@@ -29,6 +29,9 @@ class Verdict(enum.StrEnum):
     """Nothing was observed, or the grader itself broke. Never a pass."""
 
 
+MARKS = {Verdict.PASSED: "✔", Verdict.FAILED: "✘", Verdict.TODO: "○", Verdict.UNKNOWN: "?"}
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """What came of one check."""
@@ -42,6 +45,16 @@ class CheckResult:
     """What the check is worth."""
     output: tuple[str, ...] = ()
     """The last lines that the submission printed, kept for those who look for their mistake."""
+
+    @property
+    def mark(self) -> str:
+        """One character for the verdict. It stands beside the word: colour alone tells not everybody."""
+        return MARKS[self.verdict]
+
+    @property
+    def label(self) -> str:
+        """Mark and verdict, as wide as the widest of them."""
+        return f"{self.mark} {self.verdict:7}"
 
     @property
     def points(self) -> int:

@@ -9,7 +9,7 @@ What it says, one JSON object a line:
 - ``{"say": "begin"}``: the grader is imported, now comes the submission. The deadline counts from here.
 - ``{"say": "imported"}``: so it is.
 - ``{"say": "unmet", "sentence": …}``: an expectation was not met. Kept by the engine for a check that never ends.
-- ``{"say": "late", "where": …}``: the deadline is over, and this is where the check waits.
+- ``{"say": "late", "where": …}``: asked by a signal at the deadline: this is where the check is.
 - ``{"say": "verdict", "verdict": …, "message": …, "phase": …, "left": …}``: what came of it, and what was left
   running in this process. Then it waits, so that the engine can look for sockets and processes, and end it.
 """
@@ -21,15 +21,16 @@ import faulthandler
 import inspect
 import json
 import os
+import signal
 import socket
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from rtlab.grading.barriers import close_modules, close_solutions
-from rtlab.grading.blame import Origin, Overheard
+from rtlab.grading.blame import Origin, Overheard, Place
 from rtlab.grading.expectations import Ledger, expect
 from rtlab.grading.judging import Judgement, judge, judge_import
 from rtlab.grading.loading import Submission, load_module, load_submission
@@ -87,16 +88,14 @@ def main(arguments: list[str]) -> NoReturn:
     close_modules(order["forbidden"], origin)
     if order["solutions"]:
         close_solutions(Path(order["solutions"]))
-    trace = open(order["trace"], "w")  # noqa: SIM115, PTH123 - stays open until the process ends
+    _answer_signals(channel, origin, order["trace"])
     channel.say("begin")
-    ends_at = time.monotonic() + order["deadline_s"]
-    faulthandler.dump_traceback_later(order["deadline_s"], file=trace)
     try:
         submission = load_submission(submission_path, order["reset"])
     except BaseException as error:  # noqa: BLE001 - a learner's file may raise anything
         _leave(channel, judge_import(error, origin), "import")
     channel.say("imported")
-    _examine(function, submission, ends_at, channel, ledger, overheard, origin)
+    _examine(function, submission, channel, ledger, overheard, origin)
 
 
 class _Announced(list[str]):
@@ -116,7 +115,6 @@ class _Announced(list[str]):
 def _examine(
     function: Callable[[Submission | Path], Any],
     submission: Submission | Path,
-    ends_at: float,
     channel: Channel,
     ledger: Ledger,
     overheard: Overheard,
@@ -125,13 +123,7 @@ def _examine(
     """Run the check, judge it, look at what it left in this process, and end."""
 
     async def attend() -> None:
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(_outcome(function(submission)))
-        loop.call_at(
-            loop.time() + max(0.0, ends_at - time.monotonic()),
-            lambda: channel.say("late", where=_waits_at(task, origin)),
-        )
-        error = await task
+        error = await asyncio.ensure_future(_outcome(function(submission)))
         left = await _tasks_left(origin)
         _say_verdict(channel, judge(error, ledger, overheard, origin), "check", left or _threads_left(origin))
         await asyncio.to_thread(channel.wait)  # the loop goes on, so that what is closing can close
@@ -156,14 +148,6 @@ async def _outcome(check: Any) -> BaseException | None:
     return None
 
 
-def _waits_at(task: asyncio.Task[Any], origin: Origin) -> str:
-    """Where the check waits: the learner's line if there is one in any task, else the grader's."""
-    others = [other for other in asyncio.all_tasks() if other is not task]
-    places = [origin.awaits_at(each.get_coro()) for each in [task, *others]]
-    own = [place for place in places if place and place[1]]
-    return (own or [place for place in places if place] or [("", False)])[0][0]
-
-
 async def _tasks_left(origin: Origin) -> str:
     """Where a task of the learner's own still runs after a moment of grace, or an empty string."""
     mine = asyncio.current_task()
@@ -173,13 +157,13 @@ async def _tasks_left(origin: Origin) -> str:
         _, pending = await asyncio.wait(own, timeout=TASK_GRACE_S)
         for task in pending:
             place = origin.awaits_at(task.get_coro())
-            return f"left a task running behind, in {place[0] if place else task.get_name()}"
+            return f"left a task running behind, in {place.words if place else task.get_name()}"
     return ""
 
 
 def _is_learners(task: asyncio.Task[Any], origin: Origin) -> bool:
     place = origin.awaits_at(task.get_coro())
-    return place is not None and place[1]
+    return place is not None and place.own
 
 
 def _threads_left(origin: Origin) -> str:
@@ -202,6 +186,34 @@ def _load_check(grader: Path, name: str) -> Callable[[Submission | Path], Any]:
     module = load_module(grader, grader.read_bytes())
     function: Callable[[Submission | Path], Any] = getattr(module, name)
     return function
+
+
+def _answer_signals(channel: Channel, origin: Origin, trace: str) -> None:
+    """Tell where the process is whenever the engine asks.
+
+    SIGUSR1 asks Python, which answers between two instructions. Where no instruction ends (in C code that takes long)
+    SIGUSR2 makes faulthandler write down the main thread. (Its dump after a time-out, made by a thread beside a running
+    interpreter, can crash it.)
+    """
+
+    def answer(_: int, frame: FrameType | None) -> None:
+        places = [origin.runs_at(frame), *_tasks_at(origin), *origin.threads_at()]
+        known = sorted((place for place in places if place), key=lambda place: not place.own)
+        channel.say("late", where=known[0].words if known else "")
+
+    signal.signal(signal.SIGUSR1, answer)
+    file = open(trace, "w")  # noqa: SIM115, PTH123 - stays open until the process ends
+    faulthandler.register(signal.SIGUSR2, file=file, all_threads=False)
+
+
+def _tasks_at(origin: Origin) -> list[Place]:
+    """Where the tasks of this thread's loop wait."""
+    try:
+        tasks = asyncio.all_tasks()
+    except RuntimeError:  # no loop is running
+        return []
+    places = [origin.awaits_at(task.get_coro()) for task in tasks]
+    return [place for place in places if place is not None]
 
 
 def _limit_files() -> None:

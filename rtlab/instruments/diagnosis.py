@@ -6,6 +6,7 @@ What lives here: the values, and the forms in which they are shown. Nothing here
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -131,10 +132,15 @@ class Diagnosis:
         rows = []
         for check in self.checks:
             mark, colour = MARKS[check.status if check.blocking or check.status is Status.OK else Status.WARNING]
-            advice = f"<br><strong>{escape(check.advice)}</strong>" if check.advice else ""
+            advice = f"<br><strong>{_html(check.advice)}</strong>" if check.advice else ""
             rows.append(
                 f'<tr><td style="{cell}; white-space: nowrap"><span style="color: {colour}; font-weight: bold">'
                 f'{mark}</span> {check.status}</td><td style="{cell}; white-space: nowrap">{escape(check.label)}</td>'
-                f'<td style="{cell}">{escape(check.found)}{advice}</td></tr>'
+                f'<td style="{cell}">{_html(check.found)}{advice}</td></tr>'
             )
         return f"<table>{''.join(rows)}</table><p><strong>{escape(self.summary)}</strong></p>"
+
+
+def _html(text: str) -> str:
+    """A text as HTML, what stands between backticks as code."""
+    return re.sub("`(.+?)`", r"<code>\1</code>", escape(text)).replace("\n", "<br>")

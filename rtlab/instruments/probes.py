@@ -219,8 +219,8 @@ def program(name: str, find: Callable[[], programs.Program]) -> Check:
 
 
 def needed(name: str) -> bool:
-    """Whether a program is required here: it is one that `pip install` brings on this machine."""
-    return programs.has_wheel(name)
+    """Whether a program is required here: `pip install` brings it on this machine. Node comes with the course."""
+    return programs.has_wheel(name) and (name != "Node" or course_root() is not None)
 
 
 def requirements(name: str, extra: str, advice: str, required: bool) -> Check:

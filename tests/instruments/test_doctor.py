@@ -316,6 +316,7 @@ def test_html_is_escaped_and_names_every_status():
     html = SAMPLE._repr_html_()
     assert "&lt;not found&gt;" in html
     assert "Install &lt;it&gt;." in html
+    assert "Run <code>ulimit -n 4096</code>." in html
     assert all(f"</span> {status}</td>" in html for status in Status)
 
 

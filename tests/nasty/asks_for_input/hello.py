@@ -1,3 +1,3 @@
-"""Costs: your code asks for input\(\), and nobody types while it is graded \(hello\.py, line \d+\)"""
+r"""Costs: your code asks for input\(\), and nobody types while it is graded \(hello\.py, line \d+\)"""
 
 name = input("Your name? ")

@@ -1,4 +1,4 @@
-"""Costs: your code closed a file descriptor that is not its own"""
+r"""Costs: your code closed a file descriptor that is not its own"""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Costs: your code crashed \(signal SIGSEGV\)"""
+r"""Costs: your code crashed \(signal SIGSEGV\)"""
 
 import os
 import signal

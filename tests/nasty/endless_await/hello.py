@@ -1,4 +1,4 @@
-"""Costs: still running after \d.*s, in hello\.py, line \d+ \(`await asyncio\.Event\(\)\.wait\(\)`\)"""
+r"""Costs: still running after \d.*s, in hello\.py, line \d+ \(`await asyncio\.Event\(\)\.wait\(\)`\)"""
 
 import asyncio
 

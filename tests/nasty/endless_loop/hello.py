@@ -1,4 +1,4 @@
-"""Costs: still running after \d.*s, in hello\.py, line \d+ \(`while True:`\)"""
+r"""Costs: still running after \d.*s, in hello\.py, line \d+ \(`while True:`\)"""
 
 
 async def greet(connection):

@@ -1,4 +1,4 @@
-"""Costs: still running after \d.*s while it is imported, in hello\.py, line \d+ \(`while True:`\)"""
+r"""Costs: still running after \d.*s while it is imported, in hello\.py, line \d+ \(`while True:`\)"""
 
 while True:
     pass

@@ -1,4 +1,4 @@
-"""Costs: your code ended the process \(exit status 3\)"""
+r"""Costs: your code ended the process \(exit status 3\)"""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Costs: your code ended the process \(exit status 0\)"""
+r"""Costs: your code ended the process \(exit status 0\)"""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Costs: your code ended the process with sys\.exit\('bye'\) \(hello\.py, line \d+\)"""
+r"""Costs: your code ended the process with sys\.exit\('bye'\) \(hello\.py, line \d+\)"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Costs: your code printed more than \d+ .iB"""
+r"""Costs: your code printed more than \d+ .iB"""
 
 while True:
     print("x" * 1000)

@@ -1,4 +1,4 @@
-"""Costs: your code raised KeyboardInterrupt"""
+r"""Costs: your code raised KeyboardInterrupt"""
 
 
 async def greet(connection):

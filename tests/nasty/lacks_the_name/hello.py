@@ -1,4 +1,4 @@
-"""Costs: hello\.py defines no `greet`, but it has `greets`"""
+r"""Costs: hello\.py defines no `greet`, but it has `greets`"""
 
 
 async def greets(connection):

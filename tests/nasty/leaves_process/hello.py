@@ -1,4 +1,4 @@
-"""Costs: your code left a process running behind \(`sleep 60`\)"""
+r"""Costs: your code left a process running behind \(`sleep 60`\)"""
 
 import subprocess
 

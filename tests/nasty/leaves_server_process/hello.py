@@ -1,4 +1,4 @@
-"""Costs: your code left a server listening on port \d+ behind"""
+r"""Costs: your code left a server listening on port \d+ behind"""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Costs: your code left a task running behind, in hello\.py, line \d+ \(`await asyncio\.sleep\(60\)`\)"""
+r"""Costs: your code left a task running behind, in hello\.py, line \d+ \(`await asyncio\.sleep\(60\)`\)"""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Costs: your code left a thread running behind, in hello\.py, line \d+"""
+r"""Costs: your code left a thread running behind, in hello\.py, line \d+"""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Costs: What your code gave is awaited, and it is a NoneType: is it an `async def`\?"""
+r"""Costs: What your code gave is awaited, and it is of type NoneType: is it an `async def`\?"""
 
 
 def greet(connection):

@@ -1,4 +1,4 @@
-"""Costs: Your function is called with other arguments than it takes: greet\(\) takes 0 positional"""
+r"""Costs: Your function is called with other arguments than it takes: greet\(\) takes 0 positional"""
 
 
 async def greet():

@@ -1,4 +1,4 @@
-"""Costs: Your code raised KeyError: 'Ada' \(hello\.py, line \d+\)"""
+r"""Costs: Your code raised KeyError: '.*' \(hello\.py, line \d+\)"""
 
 greetings = {}
 

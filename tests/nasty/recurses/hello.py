@@ -1,4 +1,4 @@
-"""Costs: Your code raised RecursionError"""
+r"""Costs: Your code raised RecursionError"""
 
 
 async def greet(connection):

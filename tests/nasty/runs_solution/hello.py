@@ -1,4 +1,4 @@
-"""Costs: the solutions are closed while your code is graded"""
+r"""Costs: the solutions are closed while your code is graded"""
 
 import runpy
 from pathlib import Path

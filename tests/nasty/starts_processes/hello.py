@@ -1,4 +1,4 @@
-"""Costs: your code had more than \d+ processes running at once"""
+r"""Costs: your code had more than \d+ processes running at once"""
 
 import subprocess
 import sys

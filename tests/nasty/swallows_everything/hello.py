@@ -1,4 +1,4 @@
-"""Costs: still running after \d.*s, in hello\.py, line \d+"""
+r"""Costs: still running after \d.*s, in hello\.py, line \d+"""
 
 import time
 

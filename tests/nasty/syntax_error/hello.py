@@ -1,4 +1,4 @@
-"""Costs: hello\.py, line 4: .*: `async def greet\(connection:`"""
+r"""Costs: hello\.py, line 4: .*: `async def greet\(connection:`"""
 
 
 async def greet(connection:

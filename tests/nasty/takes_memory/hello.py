@@ -1,4 +1,4 @@
-"""Costs: your code took more than \d+ MiB of memory"""
+r"""Costs: your code took more than \d+ MiB of memory"""
 
 MIB = 1024 * 1024
 

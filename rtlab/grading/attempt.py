@@ -1,0 +1,281 @@
+"""One check in one child, within limits.
+
+What lives here: the watch over the child: deadline, memory, processes, output, and what is left behind. Whatever
+happens, the child and all it started are gone afterwards. It must not know what the submission does; it never reads the
+submission's text or output for a verdict. What child and parent say to each other is described in ``runner.py``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rtlab.grading.blame import Origin
+from rtlab.grading.catalogue import Exercise
+from rtlab.grading.checks import Check
+from rtlab.grading.results import CheckResult, Verdict, time_scale
+from rtlab.grading.tree import ProcessTree
+from rtlab.servers.supervisor import Child, describe_status
+
+__all__ = ["Attempt", "Limits"]
+
+STARTUP_S = 20.0
+"""Seconds for the child to start and to import the grader. That takes 0.2 s, or some on a machine that is busy."""
+LATE_S = 0.5
+"""Seconds after its deadline in which the child may say where it is; in the second half faulthandler is asked."""
+OUTPUT_BYTES = 1024 * 1024
+"""Bytes that a check may print. Nobody reads more; a loop that prints writes that in a tenth of a second."""
+SAID_BYTES = 1024 * 1024
+"""Bytes of one message. The runner's have some hundred."""
+LOOK_S = 0.05
+"""How often the child is looked at. At 3 GB/s, as fast as memory is filled, it takes 150 MB meanwhile."""
+LEFTOVER_S = 1.0
+"""Seconds in which what a check has closed has to be gone. Processes and sockets need some milliseconds for it."""
+OUTPUT_LINES = 10
+"""How many last lines of its output are kept with a result."""
+TRACE = "trace.txt"
+"""The file, in the child's private directory, into which faulthandler writes when the child does not answer."""
+FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in ')
+"""A line of `faulthandler`'s dump, most recent call first."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a submission may use. Seconds are stretched by RTLAB_TIME_SCALE."""
+
+    deadline_s: float | None = None
+    """Seconds for each check instead of its own deadline."""
+    memory_mib: int | None = None
+    """MiB for each check instead of its own."""
+    processes: int | None = None
+    """Processes for each check instead of its own."""
+    output_bytes: int = OUTPUT_BYTES
+    """Bytes that each check may print."""
+    budget_s: float | None = None
+    """Seconds that a submission which hangs may cost in all, instead of the exercise's."""
+
+
+class Attempt:
+    """One child, from its start to its end.
+
+    Args:
+        exercise: whose check it is.
+        check: what to run.
+        submission: the file, absolute.
+        deadline_s: seconds that it has, not stretched any more.
+        reset: the command that brings back the file to start from, for messages.
+        limits: instead of the check's own.
+    """
+
+    def __init__(
+        self,
+        exercise: Exercise,
+        check: Check,
+        submission: Path,
+        deadline_s: float,
+        *,
+        reset: str,
+        limits: Limits,
+    ) -> None:
+        self.exercise = exercise
+        self.check = check
+        self.submission = submission
+        self.deadline_s = deadline_s
+        self.scale = time_scale()
+        self.memory_mib = limits.memory_mib or check.memory_mib
+        self.processes = limits.processes or check.processes
+        self.output_bytes = limits.output_bytes
+        self.phase = "start"
+        """"start", "import", "check" or "grader": where the child was, or which of them the verdict is about."""
+        self.hung = False
+        """Whether the deadline was reached."""
+        self._unmet = ""  # the first expectation that was not met
+        self._where = ""  # where the child says it is
+        self._begun: float | None = None
+        self._asked = 0  # how many times it was asked where it is
+        self._buffer = b""
+        self._closed = False
+        self._ours, theirs = socket.socketpair()
+        with theirs:
+            order = json.dumps({
+                "channel": theirs.fileno(),
+                "check": check.name,
+                "forbidden": exercise.forbidden,
+                "grader": os.fspath(exercise.grader),
+                "reset": reset,
+                "solutions": self._closed_folder(),
+                "submission": os.fspath(submission),
+                "trace": TRACE,
+            })  # fmt: skip
+            self.child = Child(
+                [sys.executable, "-P", "-B", "-u", "-X", "utf8", "-m", "rtlab.grading.runner", order],
+                name=f"the check {check.name}",
+                pass_fds=[theirs.fileno()],
+                grace=0,
+            )
+        self.tree = ProcessTree(self.child.watchdog_pid, self.child.pid)
+
+    def result(self) -> CheckResult:
+        """What came of it: from the child's own mouth, or from what was seen of it."""
+        started = time.monotonic()
+        while True:
+            try:
+                spoken = self._listen()
+            except (ValueError, TypeError, KeyError):
+                return self._failed("your code wrote into the socket that the verdict comes on")
+            if spoken is not None:
+                return spoken
+            now = time.monotonic()
+            if self._closed:
+                return self._ended()
+            broken = self._broken_limit()
+            if broken:
+                return self._failed(broken)
+            if self._begun is None:
+                if now > started + STARTUP_S * self.scale:
+                    self.phase = "grader"
+                    return self._unknown(f"the grader {self.exercise.grader.name} was not imported in time")
+                continue
+            overdue_s = now - self._begun - self.deadline_s
+            if self._where or overdue_s > LATE_S * self.scale:
+                return self._late()
+            self._ask(overdue_s)
+
+    def end(self) -> None:
+        """End the child and all that it started."""
+        self.tree.look()
+        self.child.close()
+        self.tree.kill()
+        self._ours.close()
+
+    def _closed_folder(self) -> str:
+        """The folder of solutions, which the submission may not open, unless it is one of them."""
+        solutions = self.exercise.root / "solutions"
+        return "" if self.submission.resolve().is_relative_to(solutions.resolve()) else os.fspath(solutions)
+
+    def _listen(self) -> CheckResult | None:
+        """Take in what the child has said since, after a wait of at most `LOOK_S`. Gives its verdict, if it is there.
+
+        Raises:
+            ValueError, TypeError, KeyError: that was not the runner who spoke.
+        """
+        for message in self._messages():
+            word = message["say"]
+            if word == "begin":
+                self._begun, self.phase = time.monotonic(), "import"
+            elif word == "imported":
+                self.phase = "check"
+            elif word == "unmet":
+                self._unmet = self._unmet or str(message["sentence"])
+            elif word == "late":
+                self._where = str(message["where"])
+            elif word == "verdict":
+                return self._spoken(message)
+        return None
+
+    def _messages(self) -> list[dict[str, Any]]:
+        if select.select([self._ours], [], [], LOOK_S)[0]:
+            try:
+                data = self._ours.recv(65536)
+            except ConnectionResetError:
+                data = b""
+            self._closed = not data
+            self._buffer += data
+        *lines, self._buffer = self._buffer.split(b"\n")
+        if len(self._buffer) > SAID_BYTES:
+            raise ValueError("a message without an end")
+        return [json.loads(line) for line in lines]
+
+    def _ask(self, overdue_s: float) -> None:
+        """After its deadline, ask the child where it is: first Python itself, and if that is stuck, faulthandler."""
+        if overdue_s > 0 and self._asked == 0:
+            self.child.send_signal(signal.SIGUSR1)
+            self._asked = 1
+        elif overdue_s > LATE_S * self.scale / 2 and self._asked == 1:
+            self.child.send_signal(signal.SIGUSR2)
+            self._asked = 2
+
+    def _broken_limit(self) -> str:
+        """The limit that the child has broken, in words; empty if none."""
+        if self.child.log.size > self.output_bytes:
+            return f"your code printed more than {_size(self.output_bytes)}"
+        processes = self.tree.look()
+        if len(processes) - 1 > self.processes:
+            return f"your code had more than {self.processes} processes running at once"
+        if self.tree.memory_bytes(processes) > self.memory_mib * 1024 * 1024:
+            return f"your code took more than {self.memory_mib} MiB of memory"
+        if not self.child.running and not self._closed and not select.select([self._ours], [], [], 0)[0]:
+            self._closed = True  # a process that it forked off holds the socket open
+        return ""
+
+    def _spoken(self, message: dict[str, Any]) -> CheckResult:
+        self.phase = str(message["phase"])
+        verdict = Verdict(message["verdict"])
+        if verdict is not Verdict.PASSED:
+            return self._made(verdict, str(message["message"]))
+        left = str(message["left"]) or self.tree.left_behind()
+        until = time.monotonic() + LEFTOVER_S * self.scale
+        while left and not message["left"] and time.monotonic() < until:
+            time.sleep(LOOK_S)
+            left = self.tree.left_behind()
+        return self._failed(f"your code {left}") if left else self._made(verdict, "")
+
+    def _ended(self) -> CheckResult:
+        """The child ended without a verdict."""
+        try:
+            status = self.child.wait(LEFTOVER_S * self.scale)
+        except TimeoutError:
+            return self._failed("your code closed a file descriptor that is not its own: the verdict's")
+        if self._asked:
+            return self._late()
+        if self.phase == "start":
+            self.phase = "grader"
+            return self._unknown(f"the grading process ended at once, with {describe_status(status)}")
+        ended = "ended the process" if status >= 0 else "crashed"
+        return self._failed(f"your code {ended} ({describe_status(status)})")
+
+    def _late(self) -> CheckResult:
+        self.hung = True
+        where = self._where or self._traced()
+        seconds = f"{round(self.deadline_s, 1):g} s"
+        if where.startswith(self.exercise.grader.name):
+            sentence = f"still waiting after {seconds} for what never came ({where})"
+        else:
+            during = " while it is imported" if self.phase == "import" else ""
+            sentence = f"still running after {seconds}{during}" + (f", in {where}" if where else "")
+        return self._failed(f"{self._unmet}. Then {sentence}" if self._unmet else sentence)
+
+    def _traced(self) -> str:
+        """The learner's innermost line in which the child's main thread was, from faulthandler's file."""
+        try:
+            text = (self.child.directory / TRACE).read_text(errors="replace")
+        except FileNotFoundError:
+            return ""
+        origin = Origin(self.submission, self.exercise.grader)
+        for frame in FRAME.finditer(text):
+            if origin.owns(frame["file"]):
+                return origin.line(frame["file"], int(frame["line"]), show=True)
+        return ""
+
+    def _failed(self, message: str) -> CheckResult:
+        return self._made(Verdict.FAILED, message)
+
+    def _unknown(self, message: str) -> CheckResult:
+        return self._made(Verdict.UNKNOWN, message)
+
+    def _made(self, verdict: Verdict, message: str) -> CheckResult:
+        kept = () if verdict in (Verdict.PASSED, Verdict.TODO) else tuple(self.child.log.tail(OUTPUT_LINES))
+        return CheckResult(self.check.name, verdict, message, self.check.points, kept)
+
+
+def _size(count: int) -> str:
+    return f"{count // 1024 // 1024} MiB" if count >= 1024 * 1024 else f"{count // 1024} KiB"

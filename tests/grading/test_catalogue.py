@@ -1,0 +1,139 @@
+"""Every exercise of the course: the stub is to do, the solution passes, each wrong solution fails where it has to."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from rtlab.errors import UsageError
+from rtlab.grading.catalogue import find_course, is_grader
+from rtlab.grading.engine import Grading, grade_exercise
+from rtlab.grading.results import Verdict
+
+ROOT = Path(__file__).parents[2]
+COURSE = find_course(ROOT)
+LEAST_WRONG = 3
+EXERCISES = [pytest.param(exercise, id=exercise.id) for exercise in COURSE.exercises]
+
+
+def wrong_solutions(exercise):
+    return sorted((ROOT / "tests" / "wrong" / exercise.id).glob(f"*/{exercise.file}"))
+
+
+WRONG = [
+    pytest.param(exercise, path, id=f"{exercise.id}-{path.parent.name}")
+    for exercise in COURSE.exercises
+    for path in wrong_solutions(exercise)
+]
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_stub_is_to_do(exercise):
+    result = grade_exercise(Grading(exercise, exercise.stub))
+    assert {check.verdict for check in result.checks} == {Verdict.TODO}
+    assert result.points == 0
+    assert all("Traceback" not in check.message and not check.output for check in result.checks)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_solution_makes_all_points(exercise):
+    result = grade_exercise(Grading(exercise, ROOT / "solutions" / exercise.id / exercise.file))
+    assert [(check.name, check.verdict, check.message) for check in result.checks] == [
+        (check.name, Verdict.PASSED, "") for check in exercise.checks
+    ]
+    assert result.points == exercise.max > 0
+
+
+@pytest.mark.parametrize(("exercise", "path"), WRONG)
+def test_a_wrong_solution_fails_the_check_that_names_its_mistake(exercise, path):
+    declared = re.match(r'("""|# ?)Fails: (\w+)', path.read_text())
+    assert declared, "it begins with Fails: and the name of a check"
+    result = grade_exercise(Grading(exercise, path))
+    verdicts = {check.name: check.verdict for check in result.checks}
+    assert verdicts[declared[2]] is Verdict.FAILED
+    assert set(verdicts.values()) <= {Verdict.PASSED, Verdict.FAILED}
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_an_exercise_is_complete(exercise):
+    assert len(wrong_solutions(exercise)) >= LEAST_WRONG
+    assert exercise.title != exercise.id[3:], "the README has a heading"
+    assert exercise.notes.is_file()
+    assert exercise.checks
+    for check in exercise.checks:
+        assert check.points > 0
+        assert check.sentence.endswith(".")
+        assert len(check.hints) == 2
+        assert len(set(check.hints)) == 2
+
+
+@pytest.mark.skipif("CI" not in os.environ, reason="a learner's file may differ from the stub; CI's may not")
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_the_learners_file_is_the_stub(exercise):
+    assert exercise.submission().read_bytes() == exercise.stub.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["0", "00", "hello", "00_hello", "exercises/00_hello/", " 00 "])
+def test_an_exercise_has_many_names(name):
+    assert COURSE.find(name).id == "00_hello"
+
+
+@pytest.mark.parametrize("name", ["99", "hell", "", "²", "-1", "0.0"])
+def test_an_unknown_name_lists_what_there_is(name):
+    with pytest.raises(UsageError, match="There are: 00_hello"):
+        COURSE.find(name)
+
+
+def test_the_course_is_found_upwards(tmp_path, monkeypatch, course_copy):
+    monkeypatch.chdir(course_copy / "notebooks")
+    assert find_course().root == course_copy
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"Clone the course's repository .*root="):
+        find_course()
+    assert find_course(course_copy).exercises
+
+
+def test_an_incomplete_exercise_says_what_is_missing(course_copy):
+    (course_copy / "exercises" / "01_next").mkdir()
+    with pytest.raises(UsageError, match=r"01_next is incomplete: .* no grader and 0 files"):
+        find_course(course_copy)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("def test_x(:", "invalid syntax"),
+        ("N = 2\n\n@check(points=N, hints=('a', 'b'))\ndef test_x(s): pass\n", "line 3"),
+        ("@check(points=1)\ndef test_x(s): pass\n", "hints"),
+        ("@check(points=1, hints=('a', 'b'), patience=3)\ndef test_x(s): pass\n", "patience"),
+    ],
+)
+def test_a_grader_that_cannot_be_read_is_named(course_copy, text, problem):
+    (course_copy / "exercises" / "00_hello" / "test_hello.py").write_text(text)
+    with pytest.raises(UsageError, match=r"(?s)00_hello/test_hello\.py cannot be read.*" + problem):
+        find_course(course_copy)
+
+
+def test_reset_keeps_what_was_there(course_copy):
+    exercise = find_course(course_copy).find("00")
+    mine = exercise.submission()
+    assert exercise.reset() is None
+    for number, text in enumerate(("first", "second"), 1):
+        mine.write_text(text)
+        kept = exercise.reset()
+        assert kept.name == f"hello.py.before-reset-{number}"
+        assert kept.read_text() == text
+        assert mine.read_bytes() == exercise.stub.read_bytes()
+    mine.unlink()
+    assert exercise.reset() is None
+    mine.unlink()
+    mine.mkdir()
+    assert exercise.reset().is_dir()
+
+
+def test_only_graders_are_graders():
+    assert is_grader(ROOT / "exercises" / "00_hello" / "test_hello.py")
+    assert not is_grader(ROOT / "exercises" / "00_hello" / "test_other.py")
+    assert not is_grader(ROOT / "tests" / "00_hello" / "test_hello.py")
+    assert not is_grader(ROOT / "tests" / "grading" / "test_catalogue.py")

@@ -1,0 +1,258 @@
+"""The engine and the child together, on small graders made for one question each."""
+
+import pytest
+
+from rtlab.errors import UsageError
+from rtlab.grading.engine import Limits
+from rtlab.grading.results import Verdict
+
+pytestmark = pytest.mark.usefixtures("leaves_no_process")
+
+CHECK = "@check(points=2, hints=('a', 'b'))\n"
+ANSWER = CHECK + "def test_it(submission):\n    expect('the answer', submission.answer(), equals=42)\n"
+ANSWER_ASYNC = (
+    CHECK + "async def test_it(submission):\n    expect('the answer', await submission.answer(), equals=42)\n"
+)
+
+
+def test_a_sync_check_passes(grade_tiny):
+    result = grade_tiny(ANSWER, "def answer():\n    print('noise')\n    return 42\n")
+    assert (result.verdict, result.points, result.message, result.output) == (Verdict.PASSED, 2, "", ())
+
+
+def test_what_came_is_in_the_sentence_and_what_was_printed_beside_it(grade_tiny):
+    result = grade_tiny(ANSWER, "def answer():\n    print('thinking')\n    return 41\n")
+    assert result.message == "expected the answer to be 42; got 41"
+    assert result.output == ("thinking",)
+    assert result.points == 0
+
+
+@pytest.mark.parametrize("body", ["pass", "submission.answer()", "return True", "1 + 1"])
+def test_a_check_that_observes_nothing_is_unknown(grade_tiny, body):
+    result = grade_tiny(f"{CHECK}def test_it(submission):\n    {body}\n", "def answer():\n    return 42\n")
+    assert result.verdict is Verdict.UNKNOWN
+    assert "without having observed anything" in result.message
+
+
+@pytest.mark.parametrize(
+    ("grader", "sentence"),
+    [
+        ("import no_such_module\n\n" + ANSWER, "No module named 'no_such_module'"),
+        (CHECK + "def test_it(submission):\n    expect('x', 1)\n", "expect needs exactly one of"),
+        (CHECK + "def test_it(submission):\n    assert submission.answer() == 41\n", r"AssertionError in test_tiny.py"),
+        (
+            CHECK + "def test_it(submission):\n    1 / 0\n",
+            "ZeroDivisionError: division by zero in test_tiny.py, line 5",
+        ),
+    ],
+)
+def test_a_broken_grader_is_unknown(grade_tiny, grader, sentence):
+    result = grade_tiny(grader, "def answer():\n    return 42\n")
+    assert result.verdict is Verdict.UNKNOWN
+    assert sentence in result.message
+
+
+@pytest.mark.parametrize(
+    ("submission", "sentence"),
+    [
+        ("def answer():\n    return {}['item']\n", "your code raised KeyError: 'item' (tiny.py, line 2)"),
+        ("import json\ndef answer():\n    json.loads('{')\n", "(tiny.py, line 3)"),
+        ("def answer(x):\n    return 42\n", "called with other arguments than it takes: answer() missing 1"),
+        ("def reply():\n    return 42\n", "tiny.py defines no `answer`"),
+        ("answer = 42\n", "TypeError: 'int' object is not callable"),
+        ("raise ValueError('no')\n", "your code raised ValueError: no (tiny.py, line 1)"),
+        ("import nothing_like_it\n", "No module named 'nothing_like_it' (tiny.py, line 1)"),
+    ],
+)
+def test_whose_fault_it_is(grade_tiny, submission, sentence):
+    assert sentence in grade_tiny(ANSWER, submission).message
+
+
+def test_awaiting_what_is_no_coroutine(grade_tiny):
+    result = grade_tiny(ANSWER_ASYNC, "def answer():\n    return 42\n")
+    assert result.verdict is Verdict.FAILED
+    assert "it is of type int: is it an `async def`?" in result.message
+
+
+@pytest.mark.parametrize(
+    "submission",
+    [
+        "async def answer():\n    raise NotImplementedError\n",
+        "raise NotImplementedError('all of it')\n",
+        (
+            "import asyncio\nasync def answer():\n    async with asyncio.TaskGroup() as group:\n"
+            "        group.create_task(part())\nasync def part():\n    raise NotImplementedError\n"
+        ),
+    ],
+)
+def test_not_implemented_is_to_do(grade_tiny, submission):
+    result = grade_tiny(ANSWER_ASYNC, submission)
+    assert result.verdict is Verdict.TODO
+    assert result.message.startswith("not written yet (tiny.py, line ")
+
+
+def test_somebody_elses_not_implemented_is_a_failure(grade_tiny):
+    library = "import logging\nasync def answer():\n    logging.Handler().emit(None)\n"
+    result = grade_tiny(ANSWER_ASYNC, library)
+    assert result.verdict is Verdict.FAILED
+    assert "NotImplementedError" in result.message
+
+
+def test_a_submission_cannot_swallow_a_failed_expectation(grade_tiny):
+    grader = (
+        CHECK + "def test_it(submission):\n"
+        "    submission.call(lambda got: expect('what the callback gets', got, equals=42))\n"
+    )
+    submission = "def call(callback):\n    try:\n        callback(41)\n    except BaseException:\n        pass\n"
+    assert grade_tiny(grader, submission).message == "expected what the callback gets to be 42; got 41"
+
+
+def test_a_check_that_waits_for_what_never_comes(grade_tiny):
+    grader = (
+        "import asyncio\n\n" + CHECK + "async def test_it(submission):\n"
+        "    expect('the start', 1, equals=1)\n    await asyncio.Event().wait()\n"
+    )
+    result = grade_tiny(grader, "x = 1\n", limits=Limits(deadline_s=0.3))
+    assert result.message == (
+        "still waiting after 0.3 s for what never came (test_tiny.py, line 8 (`await asyncio.Event().wait()`))"
+    )
+
+
+def test_a_hang_in_another_task_is_found(grade_tiny):
+    grader = (
+        "import asyncio\n\n" + CHECK + "async def test_it(submission):\n"
+        "    task = asyncio.create_task(submission.serve())\n    await asyncio.Event().wait()\n"
+    )
+    submission = (
+        "import asyncio\nasync def serve():\n    await inner()\nasync def inner():\n    await asyncio.sleep(60)\n"
+    )
+    result = grade_tiny(grader, submission, limits=Limits(deadline_s=0.3))
+    assert result.message == "still running after 0.3 s, in tiny.py, line 5 (`await asyncio.sleep(60)`)"
+
+
+def test_a_hang_outside_python_is_found(grade_tiny):
+    """No Python instruction ends in this, so no signal handler of Python's runs."""
+    result = grade_tiny(ANSWER, "def answer():\n    return sum(iter(int, 1))\n", limits=Limits(deadline_s=0.3))
+    assert result.message == "still running after 0.3 s, in tiny.py, line 2 (`return sum(iter(int, 1))`)"
+
+
+def test_a_hang_in_a_thread_is_found(grade_tiny):
+    grader = (
+        "import asyncio\n\n" + CHECK + "async def test_it(submission):\n    await asyncio.to_thread(submission.work)\n"
+    )
+    submission = "import time\ndef work():\n    while True:\n        time.sleep(0.1)\n"
+    result = grade_tiny(grader, submission, limits=Limits(deadline_s=0.3))
+    assert result.message == "still running after 0.3 s, in tiny.py, line 4 (`time.sleep(0.1)`)"
+
+
+def test_noise_on_the_verdicts_socket_is_a_failure(grade_tiny):
+    submission = (
+        "import os, time\nfor number in range(3, 30):\n    try:\n        os.write(number, b'3\\n')\n"
+        "    except OSError:\n        pass\ntime.sleep(60)\n"
+    )
+    assert grade_tiny(ANSWER, submission).message == "your code wrote into the socket that the verdict comes on"
+
+
+def test_a_hang_after_a_failure_says_both(grade_tiny):
+    grader = (
+        CHECK + "def test_it(submission):\n    try:\n        expect('the answer', 41, equals=42)\n"
+        "    finally:\n        submission.close()\n"
+    )
+    result = grade_tiny(grader, "def close():\n    while True:\n        pass\n", limits=Limits(deadline_s=0.3))
+    assert result.message.startswith(
+        "expected the answer to be 42; got 41. Then still running after 0.3 s, in tiny.py, line"
+    )
+
+
+FORBIDDEN = "import json.decoder\n\nFORBIDDEN = {'json': 'Write a parser.'}\n\n" + ANSWER
+
+
+@pytest.mark.parametrize(
+    "submission",
+    [
+        "import json\n",
+        "from json import loads\n",
+        "import json.decoder\n",
+        "import importlib\nimportlib.import_module('json.decoder')\n",
+        "def answer():\n    import json\n    return 42\n",
+        "import email.policy, http.client, importlib.metadata, uuid, logging.config\nimport xmlrpc.client, json\n",
+    ],
+)
+def test_what_holds_the_answer_cannot_be_imported(grade_tiny, submission):
+    result = grade_tiny(FORBIDDEN, submission)
+    assert result.verdict is Verdict.FAILED
+    assert "holds the answer: this one you write yourself. Write a parser." in result.message
+
+
+def test_the_grader_may_import_what_the_submission_may_not(grade_tiny):
+    grader = (
+        "import json\n\nFORBIDDEN = ('json', 'fractions')\n\n" + CHECK + "def test_it(submission):\n"
+        "    import fractions\n    expect('the answer', json.loads('42'), equals=submission.answer())\n"
+    )
+    assert grade_tiny(grader, "def answer():\n    return 42\n").verdict is Verdict.PASSED
+
+
+def test_a_submission_may_have_several_files(grade_tiny, tmp_path):
+    folder = tmp_path / "exercises" / "07_tiny"
+    folder.mkdir(parents=True)
+    (folder / "part.py").write_text("ANSWER = 42\n")
+    submission = (
+        "from dataclasses import dataclass\nimport part\n\n@dataclass\nclass Answer:\n    value: int\n\n"
+        "def answer():\n    return Answer(part.ANSWER).value\n"
+    )
+    assert grade_tiny(ANSWER, submission).verdict is Verdict.PASSED
+    assert not (folder / "__pycache__").exists()
+
+
+def test_a_submission_may_be_no_python(grade_tiny):
+    grader = CHECK + "def test_it(submission):\n    expect('the file', submission.read_text(), contains='listen 80')\n"
+    assert grade_tiny(grader, "listen 80;\n", file="tiny.conf").verdict is Verdict.PASSED
+
+
+def test_each_check_starts_afresh(grade_tiny):
+    grader = ANSWER + "\n\n" + ANSWER.replace("test_it", "test_again")
+    submission = "calls = []\ndef answer():\n    calls.append(1)\n    return 41 + len(calls)\n"
+    assert [check.verdict for check in grade_tiny(grader, submission, every=True)] == [Verdict.PASSED, Verdict.PASSED]
+
+
+def test_nobody_types(grade_tiny):
+    result = grade_tiny(ANSWER, "def answer():\n    return input()\n")
+    assert "asks for input()" in result.message
+
+
+def test_what_a_check_closes_is_no_leftover(grade_tiny):
+    grader = (
+        "import asyncio, subprocess, sys\n\n" + CHECK + "async def test_it(submission):\n"
+        "    server = await asyncio.start_server(lambda r, w: None, '127.0.0.1', 0)\n"
+        "    child = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)\n"
+        "    expect('a thread', await asyncio.to_thread(submission.answer), equals=42)\n"
+        "    task = asyncio.create_task(submission.forever())\n    await asyncio.sleep(0)\n    task.cancel()\n"
+        "    child.kill()\n    server.close()\n"
+    )
+    submission = (
+        "import asyncio\ndef answer():\n    return 42\nasync def forever():\n    await asyncio.Event().wait()\n"
+    )
+    assert grade_tiny(grader, submission).message == ""
+
+
+def test_limits_of_a_check_are_its_own(grade_tiny):
+    grader = (
+        "@check(points=1, hints=('a', 'b'), memory_mib=4096, processes=1)\n"
+        "def test_it(submission):\n    expect('the answer', submission.answer(), equals=42)\n"
+    )
+    submission = (
+        "import subprocess, sys\ndef answer():\n"
+        "    command = [sys.executable, '-c', 'input()']\n"
+        "    children = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(2)]\n"
+        "    for child in children:\n        child.wait()\n"
+    )
+    assert grade_tiny(grader, submission).message == "your code had more than 1 processes running at once"
+
+
+def test_time_scale_stretches_deadlines(grade_tiny, monkeypatch):
+    monkeypatch.setenv("RTLAB_TIME_SCALE", "0.1")
+    message = grade_tiny(ANSWER, "def answer():\n    while True: pass\n", limits=Limits(deadline_s=3)).message
+    assert message.startswith("still running after 0.3 s")
+    monkeypatch.setenv("RTLAB_TIME_SCALE", "fast")
+    with pytest.raises(UsageError, match=r"RTLAB_TIME_SCALE .* got 'fast'"):
+        grade_tiny(ANSWER, "")

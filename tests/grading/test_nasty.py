@@ -1,0 +1,79 @@
+"""Nasty submissions: each costs itself its points, with one clear sentence, and nobody else's."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from rtlab.grading.engine import Grading, Limits, grade_exercise
+from rtlab.grading.report import grade_class
+from rtlab.grading.results import Verdict
+
+pytestmark = pytest.mark.usefixtures("leaves_no_process")
+
+NASTY = Path(__file__).parents[1] / "nasty"
+PATIENCE = Limits(deadline_s=1.5)
+"""Seconds for those that never end; a hundred times what starting a server takes."""
+NEVER_END = ("endless_", "swallows_")
+WITHOUT_DOCSTRING = {
+    "blank_file": r"hello\.py is empty",
+    "empty_file": r"hello\.py is empty",
+    "folder": r"hello\.py is a folder; a file is expected",
+    "missing_file": r"there is no hello\.py in missing_file",
+    "not_utf8": r"hello\.py is not UTF-8 text \(byte 0xe9 in line 3\)",
+    "null_bytes": r"hello\.py.*null bytes",
+    "syntax_error": r"hello\.py, line 4: .*: `async def greet\(connection:`",
+}
+
+
+def cost(folder):
+    """The regular expression for its sentence."""
+    if folder.name in WITHOUT_DOCSTRING:
+        return WITHOUT_DOCSTRING[folder.name]
+    return re.match(r'r?"""Costs: (.*?)("""|\n)', (folder / "hello.py").read_text())[1]
+
+
+@pytest.mark.parametrize("folder", [pytest.param(path, id=path.name) for path in sorted(NASTY.iterdir())])
+def test_it_costs_itself_its_points(course, folder):
+    limits = PATIENCE if folder.name.startswith(NEVER_END) else Limits()
+    exercise = course.find("00")
+    result = Grading(exercise, folder / "hello.py", limits=limits).run(exercise.checks[0])
+    assert result.verdict is Verdict.FAILED
+    assert result.points == 0
+    assert re.search(cost(folder), result.message), result.message
+    assert "\n" not in result.message
+
+
+def test_it_costs_nobody_else_anything(course, tmp_path):
+    """A class in which one works and the others do not."""
+    nasty = ["ends_the_process", "floods", "starts_processes", "leaves_server_process", "syntax_error"]
+    for name in nasty:
+        shutil.copytree(NASTY / name, tmp_path / name / "00_hello")
+    shutil.copytree(course.root / "solutions" / "00_hello", tmp_path / "m_good" / "00_hello")
+    report = grade_class(course, course.select(("00",)), sorted(tmp_path.iterdir()))
+    points = {student: result.points for student, result in report.students.items()}
+    assert points == {**dict.fromkeys(nasty, 0), "m_good": 5}
+
+
+def test_a_hang_while_imported_is_waited_for_once(course):
+    result = grade_exercise(
+        Grading(course.find("00"), NASTY / "endless_loop_while_imported" / "hello.py", limits=Limits(deadline_s=0.2))
+    )
+    first, second = result.checks
+    assert first.message == second.message
+    assert second.name == "test_greets_every_name"
+    assert second.max == 3
+
+
+def test_what_hangs_costs_no_more_than_its_budget(course):
+    limits = Limits(deadline_s=0.5, budget_s=0.5)
+    result = grade_exercise(Grading(course.find("00"), NASTY / "endless_loop" / "hello.py", limits=limits))
+    assert "still running after 0.5 s" in result.checks[0].message
+    assert result.checks[1].message.startswith("not run: the checks before it used up the 0.5 s")
+
+
+@pytest.mark.long
+def test_the_default_limits_end_a_hang_within_its_budget(course):
+    result = grade_exercise(Grading(course.find("00"), NASTY / "swallows_everything" / "hello.py"))
+    assert all("still running after 5 s, in hello.py" in check.message for check in result.checks)

@@ -1,0 +1,82 @@
+"""Scores as a table, as text, as JSON and as CSV, and `rtlab.grade` as a notebook calls it."""
+
+import json
+import shutil
+
+import pytest
+
+import rtlab
+from rtlab.errors import UsageError
+from rtlab.grading.report import ClassReport, Report
+from rtlab.grading.results import CheckResult, ExerciseResult, Verdict
+
+
+@pytest.fixture
+def report(course):
+    checks = (
+        CheckResult("test_greets_by_name", Verdict.PASSED, "", 2),
+        CheckResult("test_greets_every_name", Verdict.FAILED, "expected <b> & got 'x'", 3, ("it <printed>",)),
+    )
+    return Report((ExerciseResult("00_hello", checks),), course)
+
+
+def test_text(report):
+    assert repr(report).splitlines() == [
+        "00_hello: 2 of 5 points",
+        "  ✔ passed  2/2  test_greets_by_name",
+        "  ✘ failed  0/3  test_greets_every_name",
+        "      expected <b> & got 'x'",
+        "      | it <printed>",
+        "Stuck? `rtlab hint 00` gives a hint for the first check that is not passed.",
+    ]
+
+
+def test_html_is_escaped_and_leaves_colours_to_the_theme(report):
+    page = report._repr_html_()
+    assert "expected &lt;b&gt; &amp; got" in page
+    assert "it &lt;printed&gt;" in page
+    assert "color: inherit" in page
+    assert "background" not in page
+
+
+def test_json(report):
+    assert json.loads(report.to_json()) == {
+        "points": 2,
+        "max": 5,
+        "exercises": [
+            {
+                "id": "00_hello",
+                "points": 2,
+                "max": 5,
+                "checks": [
+                    {"name": "test_greets_by_name", "verdict": "passed", "message": ""},
+                    {"name": "test_greets_every_name", "verdict": "failed", "message": "expected <b> & got 'x'"},
+                ],
+            }
+        ],
+    }
+
+
+def test_csv(report, course):
+    missing = Report((ExerciseResult("00_hello", (), missing=True),), course)
+    table = ClassReport(course.select(("00",)), {"Ann, B.": report, "cy": missing})
+    assert table.to_csv() == 'student,00_hello,points,max\n"Ann, B.",2,2,5\ncy,missing,0,5\n'
+
+
+async def test_a_notebook_grades_while_its_loop_runs(course_copy, capsys, leaves_no_process):
+    assert rtlab.grade("00", root=course_copy).points == 0
+    assert capsys.readouterr().out == "Grading 00_hello ○○\n"
+    shutil.copy(course_copy / "solutions" / "00_hello" / "hello.py", course_copy / "exercises" / "00_hello")
+    report = rtlab.grade(0, root=course_copy)
+    assert report.passed
+    assert report.points == report.max == 5
+    assert report.advice() == ["All points of 00_hello. Now compare with solutions/00_hello/NOTES.md."]
+
+
+def test_a_folder_of_submissions(course_copy):
+    assert rtlab.grade("00", root=course_copy, submission=course_copy / "solutions").passed
+    assert not (course_copy / ".rtlab").exists(), "progress is that of the learner's own files"
+    with pytest.raises(UsageError, match="No folder nowhere"):
+        rtlab.grade("00", root=course_copy, submission="nowhere")
+    with pytest.raises(UsageError, match="There are: 00_hello"):
+        rtlab.grade("3", root=course_copy)
