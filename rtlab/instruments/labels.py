@@ -50,6 +50,8 @@ class Labels:
 
     def apply(self, text: str) -> str:
         """The text with labels in it."""
+        if not text:
+            return text
         for name, pattern in self._patterns:
             text = pattern.sub(lambda match, name=name: self._replace(name, match), text)  # type: ignore[misc]
         return text

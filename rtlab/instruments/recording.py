@@ -10,6 +10,7 @@ connection. Within one connection nothing ever changes places.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,8 @@ from rtlab.instruments.summaries import describe_raw, shorten
 from rtlab.instruments.transcript import Kind, Row, Transcript
 
 __all__ = ["KEPT_BYTES", "RAW_BYTES", "ROWS", "RUN_ROWS", "Recording", "finish"]
+
+logger = logging.getLogger(__name__)
 
 ROWS = 10_000
 """Rows that are kept. A reader looks at tens; a test counts thousands. Older ones go first."""
@@ -57,7 +60,8 @@ class Recording:
         self._kept_bytes = kept_bytes
         self._on_row = on_row
         self._on_final = on_final
-        self._final: deque[Row] = deque()
+        self._final: deque[Row] = deque()  # those that have their number and their labels
+        self._placed: deque[Row] = deque()  # those whose place is certain; they get both when somebody looks
         self._bytes = 0
         self._dropped = 0
         self._run: list[Row] = []
@@ -65,6 +69,7 @@ class Recording:
     @property
     def transcript(self) -> Transcript:
         """What has been recorded so far."""
+        self._finish_placed()
         labels = self._labels.ahead()
         ordered = sorted(self._run, key=_connection)
         first = self._dropped + len(self._final)
@@ -74,7 +79,7 @@ class Recording:
     def append(self, row: Row) -> None:
         """Take a row. Raw bytes that follow raw bytes become one row: how TCP has cut them means nothing."""
         if self._on_row is not None:
-            self._on_row(finish(row, self.count, None))
+            _tell(self._on_row, finish(row, self.count, None))
         if self._run and (row.direction is not self._run[0].direction or len(self._run) >= RUN_ROWS):
             self.close_run()
         if row.kind is Kind.RAW:
@@ -91,15 +96,20 @@ class Recording:
     def close_run(self) -> None:
         """The other side speaks, or nobody will any more: the places of the rows are certain now."""
         run, self._run = sorted(self._run, key=_connection), []
-        for row in run:
-            final = finish(row, self._dropped + len(self._final), self._labels)
-            self._final.append(final)
-            self._bytes += _weight(final)
+        self._placed += run
+        self._bytes += sum(map(_weight, run))
+        if self._on_final is not None:
+            self._finish_placed()
+        while len(self._final) + len(self._placed) > self._rows or self._bytes > self._kept_bytes:
+            self._bytes -= _weight((self._final or self._placed).popleft())
+            self._dropped += 1
+
+    def _finish_placed(self) -> None:
+        while self._placed:
+            row = finish(self._placed.popleft(), self._dropped + len(self._final), self._labels)
+            self._final.append(row)
             if self._on_final is not None:
-                self._on_final(final)
-            while len(self._final) > self._rows or (self._bytes > self._kept_bytes and len(self._final) > 1):
-                self._bytes -= _weight(self._final.popleft())
-                self._dropped += 1
+                _tell(self._on_final, row)
 
 
 def finish(row: Row, clock: int, labels: Labels | None) -> Row:
@@ -113,6 +123,13 @@ def finish(row: Row, clock: int, labels: Labels | None) -> Row:
         note=shorten(change(row.note)),
         problem=change(row.problem),
     )
+
+
+def _tell(listener: Callable[[Row], None], row: Row) -> None:
+    try:
+        listener(row)
+    except Exception:  # somebody else's function; the recording has to go on
+        logger.exception("A listener of the tap failed at %r", row)
 
 
 def _connection(row: Row) -> int:

@@ -100,7 +100,8 @@ def _print(console: Console, row: Row) -> None:
 def _say(console: Console, text: str, style: str) -> None:
     from rich.text import Text
 
-    console.print(Text(text, style), soft_wrap=True)
+    known = text.encode(console.encoding, "replace").decode(console.encoding)  # a terminal may have no arrows
+    console.print(Text(known, style), soft_wrap=True)
 
 
 def _open(path: str | os.PathLike[str]) -> TextIO:
