@@ -14,7 +14,7 @@ FINGERPRINT := { cat $(INPUTS); pwd -P; } | cksum
 # JupyterLab would ask on its first start whether it may fetch news; this lab needs no network.
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 OFFLINE := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
-PARALLEL := -n logical --dist loadgroup
+PARALLEL := -n logical --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help lab install test test-long check format notebooks requirements clean

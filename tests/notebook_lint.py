@@ -78,6 +78,8 @@ def outputs(notebook: Notebook) -> Iterator[str]:
     for cell in notebook.code:
         if not cell.source.strip():
             yield f"cell {cell.index} is empty"
+        elif cell.source.rstrip().endswith(";"):
+            yield f"cell {cell.index} ends with a semicolon, which hides nothing under nbval; assign to _ instead"
         elif not cell.outputs and _must_show(cell):
             yield f"cell {cell.index} shows something when it runs, but has no output; run make notebooks"
 
@@ -210,7 +212,7 @@ def _must_show(cell: Cell) -> bool:
     if any(_prints(statement) for statement in cell.tree.body):
         return True
     last = cell.tree.body[-1]
-    if not isinstance(last, ast.Expr) or cell.source.rstrip().endswith(";"):
+    if not isinstance(last, ast.Expr):
         return False
     if isinstance(last.value, ast.Constant):
         return last.value.value is not None

@@ -30,7 +30,9 @@ LOOPBACK = "127.0.0.1"
 READY_S = 10.0
 """Seconds until a broker has to answer PING. Ours takes a tenth of one."""
 PAUSE_S = 0.01
-"""Seconds between two attempts to connect to a Valkey that is starting."""
+"""Seconds between two looks at the output of a Valkey that is starting."""
+LISTENING = "Ready to accept connections"
+"""What Valkey and Redis print once they listen. To connect before would reach whoever else had taken the port."""
 ATTEMPTS = 5
 """How many ports are tried. A free port can be lost to another program before Valkey listens on it."""
 TAKEN = "Failed listening on port"
@@ -144,37 +146,26 @@ async def _start_on(port: int, program: programs.Program) -> Broker:
         name=program.name,
     )
     try:
-        url = f"redis://{LOOPBACK}:{port}"
-        version = asyncio.create_task(_wait_until_ready(url, child))
-        ended = asyncio.create_task(child.wait_async())
-        try:
-            await asyncio.wait({version, ended}, timeout=READY_S, return_when=asyncio.FIRST_COMPLETED)
-            if version.done():
-                return Broker(url, f"Valkey {version.result()}, process {child.pid}", child)
-            raise child.failure() if ended.done() else child.failure(f"did not answer PING within {READY_S:g} s")
-        finally:
-            version.cancel()
-            ended.cancel()
-            await asyncio.wait({version, ended})
-    except BaseException:
+        async with asyncio.timeout(READY_S):
+            while not any(LISTENING in line for line in child.log.tail()):
+                if not child.running:
+                    raise child.failure()
+                await asyncio.sleep(PAUSE_S)
+            url = f"redis://{LOOPBACK}:{port}"
+            return Broker(url, f"Valkey {await _version(url)}, process {child.pid}", child)
+    except BaseException as error:
         await child.aclose()
+        if isinstance(error, TimeoutError):
+            raise child.failure(f"did not answer PING within {READY_S:g} s") from None
         raise
 
 
-async def _wait_until_ready(url: str, child: Child) -> str:
-    """Wait until the child, and nobody else, answers on its port. Gives its version."""
-    while True:
-        try:
-            async with _client(url) as client:
-                await client.ping()
-                # Another program may have taken the port, a Valkey of somebody's own for instance.
-                folder = (await client.config_get("dir"))["dir"]
-                if folder == str(child.directory.resolve()):
-                    server = await client.info("server")
-                    return str(server.get("valkey_version") or server["redis_version"])
-        except (RedisError, OSError):
-            pass
-        await asyncio.sleep(PAUSE_S)
+async def _version(url: str) -> str:
+    """The version of the server that answers PING there."""
+    async with _client(url) as client:
+        await client.ping()
+        server = await client.info("server")
+        return str(server.get("valkey_version") or server["redis_version"])
 
 
 def _client(url: str) -> Redis:

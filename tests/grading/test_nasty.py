@@ -58,7 +58,11 @@ def test_it_costs_nobody_else_anything(course, tmp_path):
 
 def test_a_hang_while_imported_is_waited_for_once(course):
     result = grade_exercise(
-        Grading(course.find("00"), NASTY / "endless_loop_while_imported" / "hello.py", limits=Limits(deadline_s=0.2))
+        Grading(
+            course.find("00"),
+            NASTY / "endless_loop_while_imported" / "hello.py",
+            limits=Limits(deadline_s=0.2, budget_s=0.2),
+        )
     )
     first, second = result.checks
     assert first.message == second.message
@@ -71,6 +75,14 @@ def test_what_hangs_costs_no_more_than_its_budget(course):
     result = grade_exercise(Grading(course.find("00"), NASTY / "endless_loop" / "hello.py", limits=limits))
     assert "still running after 0.5 s" in result.checks[0].message
     assert result.checks[1].message.startswith("not run: the checks before it used up the 0.5 s")
+
+
+def test_what_the_end_of_the_check_causes_is_not_blamed(course):
+    """Its handler gets ConnectionClosedError when the check, having failed, closes the connection."""
+    exercise = course.find("00")
+    wrong = course.root / "tests" / "wrong" / "00_hello" / "repeats_the_example" / "hello.py"
+    result = Grading(exercise, wrong).run(exercise.checks[0])
+    assert result.message == "expected the answer to 'Ada' to be 'Hello, Ada!'; got 'Hello, Grace!'"
 
 
 @pytest.mark.long

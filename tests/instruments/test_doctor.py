@@ -243,6 +243,17 @@ def test_installed_versions_are_compared_with_the_ranges_that_rtlab_asks_for(met
     assert says in line
 
 
+def test_what_only_the_course_needs_has_a_line_of_its_own(tmp_path):
+    (tmp_path / "rtlab-0.dist-info").mkdir()
+    (tmp_path / "rtlab-0.dist-info/METADATA").write_text(
+        "Metadata-Version: 2.1\nName: rtlab\nVersion: 0\nRequires-Dist: no-such-base\n"
+        "Requires-Dist: no-such-tool ; extra == 'course'\nRequires-Dist: no-such-test ; extra == 'test'\n"
+    )
+    code = "from rtlab.instruments import probes as p; print(p.packages().found); print(p.course_packages().found)"
+    lines = in_a_new_python(code, PYTHONPATH=str(tmp_path)).splitlines()
+    assert lines == ["not installed: no-such-base", "not installed: no-such-tool"]
+
+
 def test_a_kernel_of_another_python_is_a_warning(tmp_path, monkeypatch):
     folder = tmp_path / "kernels/python3"
     folder.mkdir(parents=True)
