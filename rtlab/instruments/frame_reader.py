@@ -92,10 +92,11 @@ class FrameReader:
                 if not self._skipping:
                     yield self._too_long()
                 continue
-            size = self._next_size()
-            if size is None:
+            found = self._next_size()
+            if found is None:
                 return
-            if size > MESSAGE_BYTES + 14:
+            size, payload = found
+            if payload > MESSAGE_BYTES:
                 self._skipping = self._long_size = size
                 self._long = b""
                 continue
@@ -105,8 +106,8 @@ class FrameReader:
             del self._buffer[:size]
             yield self._read(raw)
 
-    def _next_size(self) -> int | None:
-        """How long the frame at the front is, header included (§5.2). None if its header is not whole."""
+    def _next_size(self) -> tuple[int, int] | None:
+        """How long the frame at the front is, and how long its payload (§5.2). None if its header is not whole."""
         if len(self._buffer) < 2:
             return None
         length = self._buffer[1] & LENGTH
@@ -116,7 +117,7 @@ class FrameReader:
             if len(self._buffer) < header:
                 return None
             length = int.from_bytes(self._buffer[2:header], "big")
-        return header + length + (4 if self._buffer[1] & MASK else 0)
+        return header + length + (4 if self._buffer[1] & MASK else 0), length
 
     def _new_parser(self) -> FrameParser:
         return FrameParser(masked=self._masked, max_size=MESSAGE_BYTES, rsv1=self._deflate is not None)

@@ -19,7 +19,7 @@ from rtlab.instruments.labels import Labels, make_labels
 from rtlab.instruments.summaries import describe_raw, shorten
 from rtlab.instruments.transcript import Kind, Row, Transcript
 
-__all__ = ["KEPT_BYTES", "RAW_BYTES", "ROWS", "RUN_ROWS", "Recording", "finish"]
+__all__ = ["KEPT_BYTES", "RAW_BYTES", "ROWS", "RUN_BYTES", "RUN_ROWS", "Recording", "finish"]
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +29,8 @@ KEPT_BYTES = 64 * 1024 * 1024
 """Bytes of raw data, messages and bodies that are kept, in all rows together."""
 RAW_BYTES = 64 * 1024
 """Bytes that are kept of a row that nobody can decode."""
-RUN_ROWS = 1_000
-"""Rows of one run that are sorted. A longer run of one side is cut into several."""
+RUN_ROWS, RUN_BYTES = 1_000, 16 * 1024 * 1024
+"""Rows of one run, and their data, that are held back to be sorted. A longer run of one side is cut into several."""
 
 
 class Recording:
@@ -65,6 +65,7 @@ class Recording:
         self._bytes = 0
         self._dropped = 0
         self._run: list[Row] = []
+        self._run_bytes = 0
 
     @property
     def transcript(self) -> Transcript:
@@ -80,7 +81,8 @@ class Recording:
         """Take a row. Raw bytes that follow raw bytes become one row: how TCP has cut them means nothing."""
         if self._on_row is not None:
             _tell(self._on_row, finish(row, self.count, None))
-        if self._run and (row.direction is not self._run[0].direction or len(self._run) >= RUN_ROWS):
+        full = len(self._run) >= RUN_ROWS or self._run_bytes > RUN_BYTES
+        if self._run and (full or row.direction is not self._run[0].direction):
             self.close_run()
         if row.kind is Kind.RAW:
             for index in range(len(self._run) - 1, -1, -1):
@@ -91,6 +93,7 @@ class Recording:
                         return
                     break
         self._run.append(row)
+        self._run_bytes += _weight(row)
         self.count += 1
 
     def close_run(self) -> None:
@@ -98,6 +101,7 @@ class Recording:
         run, self._run = sorted(self._run, key=_connection), []
         self._placed += run
         self._bytes += sum(map(_weight, run))
+        self._run_bytes = 0
         if self._on_final is not None:
             self._finish_placed()
         while len(self._final) + len(self._placed) > self._rows or self._bytes > self._kept_bytes:

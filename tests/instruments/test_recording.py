@@ -1,0 +1,136 @@
+"""The order of rows, what is merged, what is dropped."""
+
+import itertools
+
+import pytest
+
+from rtlab.instruments import recording
+from rtlab.instruments.labels import make_labels
+from rtlab.instruments.recording import RAW_BYTES, Recording
+from rtlab.instruments.transcript import Direction, Kind, Row, Transcript
+
+UP, DOWN = Direction.TO_SERVER, Direction.TO_CLIENT
+
+
+def row(connection=1, direction=UP, kind=Kind.FRAME, summary="", raw=b"", **more):
+    return Row(connection=connection, direction=direction, kind=kind, summary=summary, size=len(raw), raw=raw, **more)
+
+
+def record(*rows, **options) -> Recording:
+    made = Recording(**options)
+    for each in rows:
+        made.append(each)
+    return made
+
+
+def test_the_order_of_a_broadcast_means_nothing():
+    """Whatever order the server's set of clients has, and whatever ids it sends them: the transcript is the same."""
+    seen = set()
+    for order in itertools.permutations([1, 2, 3]):
+        made = record(
+            row(3, UP, summary="hello"),
+            *[row(each, DOWN, summary=f"sid={'abcdef'[order.index(each)]}") for each in order],
+            row(1, UP, summary="next"),
+            *[row(each, DOWN, summary=f"to {each}") for each in order],
+        )
+        seen.add(made.transcript)
+    (transcript,) = seen
+    assert [(each.clock, each.connection, each.summary) for each in transcript] == [
+        (0, 3, "hello"),
+        (1, 1, "sid=SID-1"),
+        (2, 2, "sid=SID-2"),
+        (3, 3, "sid=SID-3"),
+        (4, 1, "next"),
+        (5, 1, "to 1"),
+        (6, 2, "to 2"),
+        (7, 3, "to 3"),
+    ]
+
+
+def test_one_connection_keeps_its_order():
+    rows = [row(1, DOWN, summary=str(number)) for number in range(50)]
+    assert [each.summary for each in record(*rows).transcript] == [str(number) for number in range(50)]
+
+
+def test_looking_changes_nothing():
+    """Labels that a look ahead gave are given again when the rows have found their places."""
+    looked, not_looked = Recording(), Recording()
+    for each in (row(2, DOWN, summary="sid=b"), row(1, DOWN, summary="sid=a"), row(1, UP, summary="sid=b")):
+        for made in (looked, not_looked):
+            made.append(each)
+        assert len(looked.transcript) == looked.count
+    assert looked.transcript == not_looked.transcript
+    assert [each.summary for each in looked.transcript] == ["sid=SID-1", "sid=SID-2", "sid=SID-2"]
+
+
+def test_raw_bytes_become_one_row_however_tcp_cut_them():
+    made = record(
+        row(1, UP, Kind.RAW, raw=b"he", problem="no HTTP"),
+        row(2, UP, Kind.RAW, raw=b"--"),
+        row(1, UP, Kind.RAW, raw=b"llo"),
+        row(1, DOWN, Kind.RAW, raw=b"ok"),
+        row(1, UP, Kind.RAW, raw=b"again"),
+    )
+    found = made.transcript
+    assert [(each.connection, each.raw) for each in found] == [(1, b"hello"), (2, b"--"), (1, b"ok"), (1, b"again")]
+    assert found[0].summary == "5 bytes: 'hello'"
+    assert found[0].problem == "no HTTP"
+    assert made.count == 4
+
+
+def test_raw_rows_are_bounded():
+    piece = row(1, UP, Kind.RAW, raw=bytes(RAW_BYTES - 1))
+    (found,) = record(piece, piece, piece).transcript
+    assert (found.size, found.raw, found.cut) == (3 * len(piece.raw), bytes(RAW_BYTES), True)
+
+
+@pytest.mark.parametrize("looking", [True, False])
+def test_old_rows_are_dropped(looking):
+    final = []
+    made = Recording(rows=3, on_final=final.append if looking else None)
+    for number in range(10):
+        made.append(row(1, (UP, DOWN)[number % 2], summary=str(number)))
+    made.close_run()
+    transcript = made.transcript
+    assert [(each.clock, each.summary) for each in transcript] == [(7, "7"), (8, "8"), (9, "9")]
+    assert transcript.dropped == 7
+    assert str(transcript).startswith("(7 earlier rows were not kept)\n7  client-1 ← server  7\n")
+    assert [each.clock for each in final] == (list(range(10)) if looking else [])
+
+
+def test_the_data_that_is_kept_is_bounded():
+    made = Recording(kept_bytes=100)
+    for number in range(10):
+        made.append(row(1, (UP, DOWN)[number % 2], raw=bytes(30)))
+    made.close_run()
+    assert len(made.transcript) == 3
+
+
+@pytest.mark.parametrize("limit", [{"RUN_ROWS": 10}, {"RUN_BYTES": 10}])
+def test_a_run_is_bounded(limit, monkeypatch):
+    for name, value in limit.items():
+        monkeypatch.setattr(recording, name, value)
+    final = []
+    made = Recording(on_final=final.append)
+    for _ in range(30):
+        made.append(row(1, DOWN, raw=b"x"))
+    assert len(final) >= 15, "they do not wait for the other side"
+
+
+def test_listeners_see_rows_as_they_come(caplog):
+    seen = []
+    made = Recording(make_labels(), on_row=seen.append)
+    made.append(row(2, DOWN, summary="sid=b"))
+    made.append(row(1, DOWN, summary="sid=a"))
+    assert [(each.clock, each.summary) for each in seen] == [(0, "sid=b"), (1, "sid=a")]
+
+    def fail(_):
+        raise ValueError("mine")
+
+    made = record(row(), row(direction=DOWN), on_row=fail)
+    assert len(made.transcript) == 2
+    assert "A listener of the tap failed" in caplog.text
+
+
+def test_nothing():
+    assert Recording().transcript == Transcript()
