@@ -57,8 +57,12 @@ class Room:
             expect(f"what {name} hears first", await hear(ws, f"the welcome of {name}"), equals=wanted)
             await say(ws, "echo", name)
             await hear(ws, f"the echo for {name}")
-            yield ws
-            ws.transport.resume_reading()
+            try:
+                yield ws
+                ws.transport.resume_reading()  # or it would not see that the server closes
+            except BaseException:
+                ws.transport.abort()  # the check has failed: nobody waits for a closing handshake
+                raise
 
     async def ended(self, ws: ClientConnection, what: str) -> None:
         """Wait until `handle` has ended for this client."""
