@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 import rtlab
+from rtlab import cli_laboratory
 from rtlab.errors import RtlabError
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ def commands(context: click.Context, root: str | None) -> None:
     An exercise NN is named by its number, its topic or its folder: 0, 00, hello and 00_hello mean the same.
     """
     context.obj = root
+
+
+for command in (cli_laboratory.serve, cli_laboratory.tap, cli_laboratory.bench):
+    commands.add_command(command)
 
 
 @commands.command()

@@ -1,4 +1,4 @@
-"""The commands of ``rtlab`` that run servers and look at them: ``serve``, ``bench``.
+"""The commands of ``rtlab`` that run servers and look at them: ``serve``, ``tap``, ``bench``.
 
 What lives here: one function per command. `rtlab.cli` registers them. Everything but click is imported when a
 command needs it.
@@ -17,7 +17,7 @@ import click
 if TYPE_CHECKING:
     from rtlab.instruments.bench import EchoRow
 
-__all__ = ["bench", "serve"]
+__all__ = ["bench", "serve", "tap"]
 
 SIZE = click.IntRange(min=1)
 
@@ -65,6 +65,22 @@ async def _serve(app: object, port: int) -> None:
         await ended.wait()
 
 
+@click.command()
+@click.argument("url")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port of the tap.  [default: a free one]")
+@click.option("--save", metavar="FILE", type=click.Path(dir_okay=False), help="Write the transcript as JSON lines.")
+def tap(url: str, port: int, save: str | None) -> int:
+    """Stand between a server and its clients, and show what goes over the wire, until Ctrl-C.
+
+    URL is the server's, http:// or ws://. Bytes are passed on unchanged.
+    """
+    from rich.console import Console
+
+    from rtlab.instruments.watching import watch
+
+    return asyncio.run(watch(url, Console(highlight=False), port=port, save=save))
+
+
 @click.group()
 def bench() -> None:
     """Measure on this machine, all in one run."""
@@ -92,6 +108,21 @@ def bench_echo(seconds: float, rounds: int, sizes: tuple[int, ...], as_json: boo
         click.echo(json.dumps({"machine": benchmarks.machine(), "rows": [asdict(row) for row in rows]}, indent=2))
     else:
         _show_echo(rows, benchmarks.machine())
+    return 0
+
+
+@bench.command("tap")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="How often each is measured.")
+@click.option("--messages", type=click.IntRange(min=1), default=2000, show_default=True, help="In each round.")
+def bench_tap(rounds: int, messages: int) -> int:
+    """Compare an echo server with the same server behind a tap."""
+    from rich.console import Console
+
+    from rtlab.instruments.tap_cost import tap_cost
+
+    with Console(stderr=True).status("starting") as status:
+        cost = asyncio.run(tap_cost(rounds=rounds, messages=messages, progress=status.update))
+    click.echo(str(cost))
     return 0
 
 

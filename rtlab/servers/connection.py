@@ -16,17 +16,14 @@ import contextlib
 import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Self
 
 from rtlab.errors import ConnectionClosed, UsageError
-from rtlab.wire.deflate import DeflateOptions
+from rtlab.servers.options import Options
 from rtlab.wire.frames import CloseCode
 from rtlab.wire.handshake import Request, Response, Upgrade
 from rtlab.wire.protocol import (
-    MAX_FRAGMENTS,
-    MAX_MESSAGE_SIZE,
     BinaryMessage,
     Closed,
     Connection,
@@ -36,7 +33,7 @@ from rtlab.wire.protocol import (
     TextMessage,
 )
 
-__all__ = ["QUEUE_MESSAGES", "WRITE_BYTES", "Options", "WebSocket"]
+__all__ = ["LINGER_S", "QUEUE_MESSAGES", "WRITE_BYTES", "WebSocket"]
 
 QUEUE_MESSAGES = 16
 """Received messages that wait for the handler before reading stops. Enough to keep a handler busy, few enough that
@@ -45,28 +42,6 @@ LINGER_S = 2.0
 """Seconds that a peer has to close its half of TCP after we have closed ours."""
 WRITE_BYTES = 256 * 1024
 """Unsent bytes above which `send` waits. A few messages of 64 KiB; a peer that does not read costs no more."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a connection is allowed, for servers and clients alike. Times in seconds, None for no limit."""
-
-    max_message_size: int = MAX_MESSAGE_SIZE
-    """Bytes of one message, after decompression; a longer one closes the connection with 1009."""
-    max_fragments: int = MAX_FRAGMENTS
-    """Frames of one message; more close the connection with 1008."""
-    subprotocols: Sequence[str] = ()
-    """Those that we speak; a client's in its order of preference."""
-    deflate: DeflateOptions | None = field(default_factory=DeflateOptions)
-    """Compression to agree on; None declines it."""
-    open_timeout: float | None = 10.0
-    """For the opening handshake."""
-    close_timeout: float | None = 10.0
-    """For the peer's half of the closing handshake; then the connection is cut."""
-    ping_interval: float | None = 20.0
-    """Between two keep-alive pings; None sends none."""
-    ping_timeout: float | None = 20.0
-    """For the answer to one; then the connection is closed with 1011."""
 
 
 class WebSocket(asyncio.Protocol):

@@ -20,7 +20,8 @@ from urllib.parse import urlsplit
 
 from rtlab.errors import HandshakeError, UsageError
 from rtlab.servers.apps import Close
-from rtlab.servers.connection import Options, WebSocket
+from rtlab.servers.connection import WebSocket
+from rtlab.servers.options import Options
 from rtlab.wire import handshake
 from rtlab.wire.frames import CloseCode
 from rtlab.wire.handshake import Headers, Request, Response

@@ -1,20 +1,28 @@
 """The opening handshake: from an HTTP request to 101 Switching Protocols (RFC 6455 §4, RFC 9112).
 
-What lives here: reading and writing the two HTTP messages of the handshake, in both roles, and every reason to
-refuse it. It must not know frames, sockets or random numbers; the client's key arrives as an argument.
+What lives here: what each side says and checks, and every reason to refuse. How the messages are written is in
+`http`. It must not know frames, sockets or random numbers; the client's key arrives as an argument.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from http import HTTPStatus
 
 from rtlab.errors import HandshakeError
-from rtlab.wire.deflate import TOKEN, Deflate, DeflateOptions, accept_offer, accept_response, parse_extensions
+from rtlab.wire.deflate import Deflate, DeflateOptions, accept_offer, accept_response, parse_extensions
+from rtlab.wire.http import (
+    HEADER_BYTES,
+    HEADER_LINES,
+    Headers,
+    Request,
+    Response,
+    parse_request,
+    parse_response,
+    shown,
+)
 
 __all__ = [
     "HEADER_BYTES",
@@ -35,65 +43,6 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """What a server appends to the key, to show that it speaks this protocol (§1.3)."""
 VERSION = "13"
 """The version of the protocol (§4.1)."""
-HEADER_BYTES = 16 * 1024
-"""Bytes that the head of a message may have. Browsers send one or two thousand, cookies included."""
-HEADER_LINES = 100
-"""Lines that it may have. Browsers send about 20."""
-
-_REQUEST_LINE = re.compile(rf"(?P<method>{TOKEN.pattern}) (?P<target>[!-~]+) HTTP/(?P<version>\d\.\d)")
-_STATUS_LINE = re.compile(r"HTTP/(?P<version>\d\.\d) (?P<status>\d{3})(?: (?P<reason>.*))?")
-_FIELD = re.compile(rf"(?P<name>{TOKEN.pattern}):[ \t]*(?P<value>[^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
-"""RFC 9112 §5: no space before the colon; no control characters in the value."""
-
-
-class Headers(tuple[tuple[str, str], ...]):
-    """Header fields in their order. Names are compared without regard to case (RFC 9110 §5.1)."""
-
-    __slots__ = ()
-
-    def all(self, name: str) -> list[str]:
-        """The values of every field of that name."""
-        return [value for each, value in self if each.lower() == name.lower()]
-
-    def get(self, name: str) -> str | None:
-        """The values joined by commas, as RFC 9110 §5.3 allows; None if there is no such field."""
-        values = self.all(name)
-        return ", ".join(values) if values else None
-
-    def tokens(self, name: str) -> list[str]:
-        """The elements of a comma-separated field, in lower case."""
-        return [token for token in (each.strip().lower() for each in (self.get(name) or "").split(",")) if token]
-
-
-@dataclass(frozen=True)
-class Request:
-    """The client's half (§4.1)."""
-
-    target: str
-    """The request target: "/chat?room=lobby"."""
-    headers: Headers
-    method: str = "GET"
-    version: str = "1.1"
-    """Of HTTP."""
-
-    def __bytes__(self) -> bytes:
-        return _encode(f"{self.method} {self.target} HTTP/{self.version}", self.headers)
-
-
-@dataclass(frozen=True)
-class Response:
-    """The server's half (§4.2.2), or its refusal."""
-
-    status: int
-    """101 or a refusal (RFC 9110 §15)."""
-    headers: Headers
-    body: bytes = b""
-    reason: str = ""
-    """Empty takes the usual phrase for the status."""
-
-    def __bytes__(self) -> bytes:
-        phrase = self.reason or HTTPStatus(self.status).phrase
-        return _encode(f"HTTP/1.1 {self.status} {phrase}", self.headers) + self.body
 
 
 @dataclass(frozen=True)
@@ -108,47 +57,6 @@ class Upgrade:
 def accept_key(key: str) -> str:
     """Sec-WebSocket-Accept for a Sec-WebSocket-Key (§4.2.2, item 5.4)."""
     return base64.b64encode(hashlib.sha1(key.encode() + GUID, usedforsecurity=False).digest()).decode()
-
-
-def parse_request(
-    data: bytes, *, max_bytes: int = HEADER_BYTES, max_lines: int = HEADER_LINES
-) -> tuple[Request, bytes] | None:
-    """Read the head of a request from what has arrived.
-
-    Returns:
-        The request and the bytes that follow it, or None if its end has not arrived.
-
-    Raises:
-        HandshakeError: it is no HTTP/1.x request (400, 505), or too long (431, 414).
-    """
-    split = _head(data, max_bytes, max_lines)
-    if split is None:
-        return None
-    line, headers, rest = split
-    match = _REQUEST_LINE.fullmatch(line)
-    if not match:
-        raise HandshakeError(f"expected a request line, got {_shown(line)}", rule="RFC 9112 §3")
-    if match["version"] not in {"1.0", "1.1"}:
-        raise HandshakeError(f"expected HTTP/1.1, got HTTP/{match['version']}", rule="RFC 9112 §2.3", status=505)
-    return Request(match["target"], headers, match["method"], match["version"]), rest
-
-
-def parse_response(
-    data: bytes, *, max_bytes: int = HEADER_BYTES, max_lines: int = HEADER_LINES
-) -> tuple[Response, bytes] | None:
-    """Read the head of a response from what has arrived. Its body, if any, is in the bytes that follow.
-
-    Raises:
-        HandshakeError: it is no HTTP/1.x response, or too long.
-    """
-    split = _head(data, max_bytes, max_lines)
-    if split is None:
-        return None
-    line, headers, rest = split
-    match = _STATUS_LINE.fullmatch(line)
-    if not match:
-        raise HandshakeError(f"expected a status line, got {_shown(line)}", rule="RFC 9112 §4")
-    return Response(int(match["status"]), headers, reason=match["reason"] or ""), rest
 
 
 def accept_upgrade(
@@ -204,7 +112,7 @@ def accept_upgrade(
     key = _key(request)
     origin = request.headers.get("Origin")
     if origins is not None and origin is not None and origin not in origins:
-        raise HandshakeError(f"the Origin {_shown(origin)} may not connect", rule="RFC 6455 §4.2.2", status=403)
+        raise HandshakeError(f"the Origin {shown(origin)} may not connect", rule="RFC 6455 §4.2.2", status=403)
     answer = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept_key(key))]
     wanted = [each.strip() for each in (request.headers.get("Sec-WebSocket-Protocol") or "").split(",") if each.strip()]
     subprotocol = next((each for each in wanted if each in subprotocols), None)
@@ -288,7 +196,7 @@ def check_response(
     chosen = response.headers.get("Sec-WebSocket-Protocol")
     if chosen is not None and chosen not in subprotocols:
         raise HandshakeError(
-            f"the server chose the subprotocol {_shown(chosen)}, which was not offered",
+            f"the server chose the subprotocol {shown(chosen)}, which was not offered",
             rule="RFC 6455 §4.1",
             status=101,
         )
@@ -306,35 +214,6 @@ def _key(request: Request) -> str:
         nonce = b""
     if len(nonce) != 16:
         raise HandshakeError(
-            f"expected a Sec-WebSocket-Key of 16 bytes in Base64, got {_shown(keys[0])}", rule="RFC 6455 §4.2.1"
+            f"expected a Sec-WebSocket-Key of 16 bytes in Base64, got {shown(keys[0])}", rule="RFC 6455 §4.2.1"
         )
     return keys[0]
-
-
-def _head(data: bytes, max_bytes: int, max_lines: int) -> tuple[str, Headers, bytes] | None:
-    """The first line, the fields and what follows; None if the empty line has not arrived."""
-    head, end, rest = data.partition(b"\r\n\r\n")
-    if len(head) > max_bytes:
-        raise HandshakeError(f"expected at most {max_bytes} bytes of header", rule="RFC 6585 §5", status=431)
-    if not end:
-        if head.count(b"\n") > max_lines:
-            raise HandshakeError(f"expected at most {max_lines} lines of header", rule="RFC 6585 §5", status=431)
-        return None
-    line, *lines = head.decode("latin-1").split("\r\n")
-    if len(lines) > max_lines:
-        raise HandshakeError(f"expected at most {max_lines} lines of header", rule="RFC 6585 §5", status=431)
-    fields = []
-    for each in lines:
-        match = _FIELD.fullmatch(each)
-        if not match:
-            raise HandshakeError(f"expected a header field, got {_shown(each)}", rule="RFC 9112 §5")
-        fields.append((match["name"], match["value"]))
-    return line, Headers(fields), rest
-
-
-def _encode(line: str, headers: Headers) -> bytes:
-    return "\r\n".join([line, *(f"{name}: {value}" for name, value in headers), "", ""]).encode("latin-1")
-
-
-def _shown(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:60] + "…")

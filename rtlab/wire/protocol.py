@@ -13,10 +13,10 @@ from __future__ import annotations
 import codecs
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rtlab.errors import ProtocolError, UsageError
 from rtlab.wire.deflate import Deflate
+from rtlab.wire.events import BinaryMessage, Closed, Event, Ping, Pong, TextMessage
 from rtlab.wire.frames import CONTROL_LIMIT, CloseCode, Frame, FrameParser, Opcode, encode_frame
 
 __all__ = [
@@ -60,49 +60,6 @@ TRANSITIONS = {
     (State.CLOSED, "end of stream"): State.CLOSED,
 }
 """The legal transitions. "receive close" in the state OPEN includes sending the answer (§5.5.1)."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextMessage:
-    """A whole text message."""
-
-    data: str
-
-
-@dataclass(frozen=True, slots=True)
-class BinaryMessage:
-    """A whole binary message."""
-
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """The peer asks for a pong (§5.5.2). The answer is in `Connection.data_to_send` already."""
-
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Pong:
-    """The peer has answered a ping, or says something unasked (§5.5.3)."""
-
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Closed:
-    """Nothing follows. The code is 1005 if the peer gave none, 1006 if it left without a word (§7.1.5)."""
-
-    code: int
-    reason: str = ""
-    clean: bool = True
-    """Whether close frames went both ways (§7.1.4)."""
-    error: ProtocolError | None = None
-    """What the peer did, where we failed the connection (§7.1.7)."""
-
-
-Event = TextMessage | BinaryMessage | Ping | Pong | Closed
 
 
 class Connection:
