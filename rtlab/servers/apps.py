@@ -119,6 +119,8 @@ def describe(app: object) -> str:
         return "aiohttp application"
     if kind.__module__.startswith("socketio."):
         return "Socket.IO server"
+    if isinstance(app, Hostable):
+        return str(app)
     return f"websockets handler {getattr(app, '__name__', kind.__name__)}"
 
 

@@ -112,7 +112,7 @@ def create_app(
 def by_hand(max_message_size: int = MAX_MESSAGE_SIZE, max_fragments: int = MAX_FRAGMENTS) -> Endpoint:
     """The echo server on our own wire core."""
 
-    async def handler(websocket: WebSocket) -> None:
+    async def echo(websocket: WebSocket) -> None:
         assert websocket.request is not None
         if websocket.request.target.partition("?")[0] != "/json":
             async for message in websocket:
@@ -127,7 +127,7 @@ def by_hand(max_message_size: int = MAX_MESSAGE_SIZE, max_fragments: int = MAX_F
             else:
                 await websocket.send(reply.text)
 
-    return Endpoint(handler, Options(max_message_size=max_message_size, max_fragments=max_fragments))
+    return Endpoint(echo, Options(max_message_size=max_message_size, max_fragments=max_fragments))
 
 
 def on_websockets(max_message_size: int = MAX_MESSAGE_SIZE) -> Hostable:
@@ -138,6 +138,9 @@ def on_websockets(max_message_size: int = MAX_MESSAGE_SIZE) -> Hostable:
 @dataclass(frozen=True)
 class _OnWebsockets:
     max_message_size: int
+
+    def __str__(self) -> str:
+        return "websockets handler echo"
 
     async def host(self, listener: socket.socket) -> Close:
         from websockets.asyncio.server import ServerConnection, serve

@@ -119,6 +119,9 @@ class Endpoint:
     headers: Iterable[tuple[str, str]] = ()
     """Fields to add to the response of the handshake."""
 
+    def __str__(self) -> str:
+        return f"WebSocket handler {getattr(self.handler, '__name__', type(self.handler).__name__)}"
+
     async def host(self, listener: socket.socket) -> Close:
         """Serve on a socket that listens; gives what stops it. `rtlab.serve` calls this."""
         server = Server(self)

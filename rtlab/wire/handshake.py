@@ -73,7 +73,8 @@ def accept_upgrade(
         request: what came.
         origins: the Origins that may connect. A request without one, which no browser sends, passes; so does every
             one if this is None.
-        subprotocols: those that the server speaks. The client's order decides (§4.2.2, item 5.5; §11.3.4).
+        subprotocols: those that the server speaks. It may pick any that the client offers (§4.2.2); ours takes the
+            first one in the client's order of preference (§4.1, item 10).
         deflate: what the server wants of compression; None declines it.
         headers: fields to add to the response.
 

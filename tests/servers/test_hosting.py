@@ -15,6 +15,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 import rtlab
+from rtlab.servers.echo import create_app as echo_app
 
 pytestmark = pytest.mark.timeout(WAIT_S * 3)
 
@@ -93,6 +94,19 @@ async def test_websockets_handler():
         await client.send("ping")
         assert await client.recv() == "ping"
         assert "websockets handler echo" in repr(server)
+
+
+@pytest.mark.parametrize(
+    ("stack", "what"),
+    [
+        ("hand", "WebSocket handler echo"),
+        ("websockets", "websockets handler echo"),
+        ("aiohttp", "aiohttp application"),
+    ],
+)
+async def test_apps_that_know_how_they_are_run(stack, what):
+    async with rtlab.serve(echo_app(stack)) as server:
+        assert repr(server) == f"<Server {server.url}, {what}, running>"
 
 
 async def test_socketio_server():
