@@ -125,7 +125,7 @@ class HttpReader:
     def _read_head(self) -> Iterator[HttpMessage | StreamEvent] | None:
         while self._buffer[:2] == b"\r\n":  # RFC 9112 §2.2: allowed before a request line
             self._consume(2)
-        if self._buffer in (b"", b"\r"):
+        if not self._buffer or self._buffer == b"\r":
             return None
         self._check_beginning()
         end = self._buffer.find(b"\r\n\r\n")

@@ -17,6 +17,7 @@ __all__ = ["PATTERNS", "REMEMBERED", "Labels", "make_labels"]
 PATTERNS: tuple[tuple[str, str], ...] = (
     ("KEY", r"(?i)sec-websocket-key: ([\w+/=]+)"),
     ("ACCEPT", r"(?i)sec-websocket-accept: ([\w+/=]+)"),
+    ("ACCEPT", r", got ([\w+/=]{20,}) \(RFC 6455"),
     ("DATA", r"^P[IO]NG, 4 bytes: ([0-9a-f ]{11})$"),
     ("TOKEN", r"\b(eyJ[\w-]+\.[\w-]+\.[\w-]*)"),
     ("SID", r"""\bsid(?:=|['"]: ?['"])([\w.-]+)"""),

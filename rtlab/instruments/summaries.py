@@ -22,8 +22,8 @@ SCANNED = 4096
 RANDOM = 4
 """Bytes of a ping that are random: the `websockets` library tells its pings apart by them. They are shown in
 hexadecimal always, for a label to take their place."""
-HEX = 16
-"""Bytes of binary data that are shown."""
+HEX, CUT = 16, " …"
+"""Bytes of binary data that are shown, and what stands for the others."""
 
 HANDSHAKE_FIELDS = ("upgrade", "connection", "origin", "sec-websocket-", "allow", "location", "cookie", "authorization")
 """The header fields of a handshake that are shown; a name that ends with - stands for all that begin with it. Date,
@@ -126,7 +126,7 @@ def _describe_close(payload: bytes) -> str:
 
 def _with_size(lead: str, quoted: str, size: int) -> str:
     """The size is said where the data is longer than what is shown of it."""
-    if len(lead) + 2 + len(quoted) > LINE or size > SCANNED:
+    if len(lead) + 2 + len(quoted) > LINE or size > SCANNED or quoted.endswith(CUT):
         return f"{lead}, {_count(size)}: {quoted}"
     return f"{lead}{', ' if ',' in lead else ' '}{quoted}"
 
@@ -137,4 +137,4 @@ def _count(size: int) -> str:
 
 def _hex(data: Iterable[int]) -> str:
     octets = bytes(data)
-    return octets[:HEX].hex(" ") + (" …" if len(octets) > HEX else "")
+    return octets[:HEX].hex(" ") + (CUT if len(octets) > HEX else "")

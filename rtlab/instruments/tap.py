@@ -260,11 +260,12 @@ def _parse(server: str | HasUrl) -> tuple[str, str, int]:
 
 
 def _listen(port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise UsageError(f"A TCP port is a number from 1 to 65535 (0 takes a free one), got {port}.")
     try:
         return socket.create_server((LOOPBACK, port))
-    except (OSError, OverflowError) as error:
-        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        problem = "is taken" if taken else f"cannot be used: {error}"
+    except OSError as error:
+        problem = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
         raise UsageError(f"Port {port} {problem}. Leave the port out, and a free one is found.") from None
 
 

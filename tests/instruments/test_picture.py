@@ -1,7 +1,7 @@
 """The picture: well-formed, the same for the same rows, legible without a background, bounded."""
 
 import re
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ def rows(count, connections=1):
 
 
 def texts(transcript):
-    root = ElementTree.fromstring(draw(transcript))
+    root = ET.fromstring(draw(transcript))
     return [each.text or "" for each in root.iter(f"{SVG}text")]
 
 
@@ -45,7 +45,7 @@ def test_what_is_in_it():
 
 def test_it_says_which_way():
     """The point of the arrow is at who hears it."""
-    root = ElementTree.fromstring(draw(Transcript([row(0), row(1, direction=Direction.TO_CLIENT)])))
+    root = ET.fromstring(draw(Transcript([row(0), row(1, direction=Direction.TO_CLIENT)])))
     points = [float(re.match(r"M([\d.]+)", each.get("d")).group(1)) for each in root.iter(f"{SVG}path")]
     client, server = sorted(
         {float(each.get("x1")) for each in root.iter(f"{SVG}line") if each.get("x1") == each.get("x2")}
@@ -83,7 +83,7 @@ def test_every_kind_has_its_paint(kind, opcode):
 def test_boxes_hold_their_lines():
     """Each line of text is within its box, and the box between the lifelines."""
     long = Transcript([row(0, summary="x" * 68), row(1, 2, summary="漢字" * 10, details=("y" * 30,))])
-    root = ElementTree.fromstring(draw(long))
+    root = ET.fromstring(draw(long))
     width = float(root.get("width"))
     for group in root.iter(f"{SVG}g"):
         box = group.find(f"{SVG}rect")
@@ -97,7 +97,7 @@ def test_boxes_hold_their_lines():
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=4), st.text(max_size=10))
 def test_any_text_gives_well_formed_xml(lines, problem):
     drawn = draw(Transcript([row(summary=lines[0], details=tuple(lines[1:]), problem=problem)]))
-    ElementTree.fromstring(drawn)
+    ET.fromstring(drawn)
     assert "<script" not in draw(Transcript([row(summary="<script>")]))
 
 

@@ -24,10 +24,11 @@ def row(clock=0, connection=1, direction=UP, kind=Kind.FRAME, summary="", raw=b"
 
 
 REQUEST = b"GET /chat HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n\r\n"
+HELLO = encode_frame(Frame(Opcode.TEXT, b"hello"), KEY)
 ROWS = [
     row(0, 1, UP, Kind.HANDSHAKE, "GET /chat", REQUEST, details=("Upgrade: websocket",)),
     row(1, 1, DOWN, Kind.HANDSHAKE, "101 Switching Protocols", b"HTTP/1.1 101 Switching Protocols\r\n\r\n"),
-    row(2, 1, UP, Kind.FRAME, "TEXT 'hello'", encode_frame(Frame(Opcode.TEXT, b"hello"), KEY), opcode="TEXT", message="hello"),
+    row(2, 1, UP, Kind.FRAME, "TEXT 'hello'", HELLO, opcode="TEXT", message="hello"),
     row(3, 12, DOWN, Kind.FRAME, "PING", encode_frame(Frame(Opcode.PING)), opcode="PING", note="are you there?"),
     row(4, 12, UP, Kind.FRAME, "BINARY 00", b"\x82\x01\x00", opcode="BINARY", message=b"\0", problem="not masked"),
     row(5, 2, UP, Kind.RAW, "3 bytes: '???'", b"???", size=9, problem="no HTTP"),
