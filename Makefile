@@ -14,6 +14,8 @@ FINGERPRINT := { cat $(INPUTS); pwd -P; } | cksum
 # JupyterLab would ask on its first start whether it may fetch news; this lab needs no network.
 LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 OFFLINE := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
+# JupyterLab refuses to run as root unless told so. Whoever is root in a container wants to be told nothing.
+AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
 PARALLEL := -n logical --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -24,7 +26,7 @@ help:  ## what can be made
 
 lab: install  ## open the course in JupyterLab, chapter 00 in front; ARGS="--no-browser --port 8899" are passed on
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" \
-		--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(ARGS)
+		--LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(AS_ROOT) $(ARGS)
 
 install:  ## create .venv with the pinned packages, rtlab and the JavaScript client
 	@if [ "$$($(FINGERPRINT))" = "$$(cat $(STAMP) 2>/dev/null)" ] && $(BIN)/python -c "" 2>/dev/null; then exit 0; fi; \

@@ -292,16 +292,18 @@ def describe_status(code: int) -> str:
 
 
 async def readable(descriptor: int) -> None:
-    """Wait until a descriptor can be read."""
+    """Wait until a descriptor can be read. Any number of tasks may wait for the same one."""
     loop = asyncio.get_running_loop()
     future = loop.create_future()
+    own = os.dup(descriptor)  # an event loop has one callback for each descriptor
 
     def wake() -> None:
         if not future.done():
             future.set_result(None)
 
-    loop.add_reader(descriptor, wake)
+    loop.add_reader(own, wake)
     try:
         await future
     finally:
-        loop.remove_reader(descriptor)
+        loop.remove_reader(own)
+        os.close(own)

@@ -107,6 +107,19 @@ async def test_wait_async_and_aclose():
     assert not child.directory.exists()
 
 
+async def test_several_tasks_may_wait():
+    child = Child(SLEEPER, name="sleeper")
+    async with asyncio.timeout(WAIT_S):
+        waiting = [asyncio.create_task(child.wait_async()) for _ in range(4)]
+        await asyncio.sleep(0)
+        waiting[1].cancel()
+        await asyncio.wait({waiting[1]})
+        child.kill()
+        done = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [result for result in done if not isinstance(result, BaseException)] == [-signal.SIGKILL] * 3
+        await child.aclose()
+
+
 async def test_aclose_does_not_block_the_loop():
     deaf = [
         PYTHON,
