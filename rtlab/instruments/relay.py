@@ -11,6 +11,7 @@ import asyncio
 import os
 import socket
 import struct
+import sys
 from typing import Protocol, cast
 
 from rtlab.instruments.transcript import Direction
@@ -19,7 +20,7 @@ __all__ = ["CONNECT_S", "Observer", "Relay"]
 
 CONNECT_S = 10.0
 """Seconds that the server has to accept a connection."""
-RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 """SO_LINGER without time to linger: closing sends RST. That is how a reset is passed on."""
 
 
@@ -102,7 +103,7 @@ class Relay:
         if writable and side.reset_when_drained:
             return side.reset()
         other = self._other(side)
-        if other.open:
+        if other.open and not other.eof:
             other.transport.resume_reading() if writable else other.transport.pause_reading()
         return None
 
@@ -124,9 +125,9 @@ class Relay:
                 await asyncio.get_running_loop().create_connection(lambda: self._server, *self._address)
         except TimeoutError:
             self._no_server = f"no answer within {CONNECT_S:g} s"
-        except OSError as error:
-            known = isinstance(error, ConnectionError) and error.errno
-            self._no_server = os.strerror(cast(int, error.errno)).lower() if known else str(error)
+        except (OSError, UnicodeError) as error:  # the latter: a name that cannot be looked up at all
+            number = error.errno if isinstance(error, ConnectionError) else None
+            self._no_server = str(error) if number is None else os.strerror(number).lower()
         finally:
             self._connecting = None
             self._check_gone()
