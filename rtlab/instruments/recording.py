@@ -2,24 +2,24 @@
 
 What lives here: `Recording`, which numbers the rows, gives stable labels and keeps within its limits. No I/O.
 
-The order: rows stand as they came, with one exception. What comes from one side (all servers, or all clients) on
-several connections, while the other side says nothing, has no order of its own: a broadcast reaches Alice and Bob in
-whatever order the server's set of clients has this time. Such a run of rows is sorted by the number of the
-connection. Within one connection nothing ever changes places.
+The order: rows stand as they came, but for one thing. A broadcast has no order among those who hear it: the server's
+set of clients has another one each time. So where one side says the same on several connections, while the other side
+says nothing, these rows stand together, by the number of the connection, at the place of the first of them. Within one
+connection nothing ever changes places.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rtlab.instruments.labels import Labels, make_labels
 from rtlab.instruments.summaries import describe_raw, shorten
 from rtlab.instruments.transcript import Kind, Row, Transcript
 
-__all__ = ["KEPT_BYTES", "RAW_BYTES", "ROWS", "RUN_BYTES", "RUN_ROWS", "Recording", "finish"]
+__all__ = ["KEPT_BYTES", "LOOK_AHEAD", "RAW_BYTES", "ROWS", "RUN_BYTES", "RUN_ROWS", "Recording", "arrange", "finish"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,8 @@ RAW_BYTES = 64 * 1024
 """Bytes that are kept of a row that nobody can decode."""
 RUN_ROWS, RUN_BYTES = 1_000, 16 * 1024 * 1024
 """Rows of one run, and their data, that are held back to be sorted. A longer run of one side is cut into several."""
+LOOK_AHEAD = 100
+"""Rows of a run among which the next broadcast is looked for. More would cost more than they are worth."""
 
 
 class Recording:
@@ -72,7 +74,7 @@ class Recording:
         """What has been recorded so far."""
         self._finish_placed()
         labels = self._labels.ahead()
-        ordered = sorted(self._run, key=_connection)
+        ordered = arrange(self._run)
         first = self._dropped + len(self._final)
         run = [finish(row, first + number, labels) for number, row in enumerate(ordered)]
         return Transcript([*self._final, *run], self._dropped)
@@ -98,7 +100,7 @@ class Recording:
 
     def close_run(self) -> None:
         """The other side speaks, or nobody will any more: the places of the rows are certain now."""
-        run, self._run = sorted(self._run, key=_connection), []
+        run, self._run = arrange(self._run), []
         self._placed += run
         self._bytes += sum(map(_weight, run))
         self._run_bytes = 0
@@ -136,8 +138,41 @@ def _tell(listener: Callable[[Row], None], row: Row) -> None:
         logger.exception("A listener of the tap failed at %r", row)
 
 
-def _connection(row: Row) -> int:
-    return row.connection
+def arrange(run: Sequence[Row]) -> list[Row]:
+    """The rows of a run with its broadcasts brought together."""
+    contents = [(row.kind, row.opcode, row.summary if row.message is None else row.message) for row in run]
+    queues: dict[int, deque[int]] = {}  # what each connection has still to say, as indices
+    speakers: dict[object, Counter[int]] = {}  # how often each thing is still to be said, by connection
+    for index, row in enumerate(run):
+        queues.setdefault(row.connection, deque()).append(index)
+        speakers.setdefault(contents[index], Counter())[row.connection] += 1
+    if len(queues) < 2:
+        return list(run)
+    order: list[int] = []
+    left = [True] * len(run)
+
+    def say(connection: int) -> None:
+        index = queues[connection].popleft()
+        order.append(index)
+        left[index] = False
+        counts = speakers[contents[index]]
+        counts[connection] -= 1
+        if not counts[connection]:
+            del counts[connection]
+
+    def together(index: int) -> bool:
+        """Whether it is what every connection that has it still to say says next."""
+        content = contents[index]
+        return left[index] and all(contents[queues[each][0]] == content for each in speakers[content])
+
+    for first in range(len(run)):
+        while left[first]:
+            ahead = range(first, min(first + LOOK_AHEAD, len(run)))
+            chosen = next((index for index in ahead if together(index)), first)
+            alone = not together(chosen)  # two broadcasts that cross each other: as they came
+            for connection in [run[first].connection] if alone else sorted(speakers[contents[chosen]]):
+                say(connection)
+    return [run[index] for index in order]
 
 
 def _weight(row: Row) -> int:

@@ -3,10 +3,12 @@
 import itertools
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rtlab.instruments import recording
 from rtlab.instruments.labels import make_labels
-from rtlab.instruments.recording import RAW_BYTES, Recording
+from rtlab.instruments.recording import RAW_BYTES, Recording, arrange
 from rtlab.instruments.transcript import Direction, Kind, Row, Transcript
 
 UP, DOWN = Direction.TO_SERVER, Direction.TO_CLIENT
@@ -24,27 +26,72 @@ def record(*rows, **options) -> Recording:
 
 
 def test_the_order_of_a_broadcast_means_nothing():
-    """Whatever order the server's set of clients has, and whatever ids it sends them: the transcript is the same."""
+    """Whatever order the server's set of clients has this time: the transcript is the same."""
     seen = set()
     for order in itertools.permutations([1, 2, 3]):
         made = record(
             row(3, UP, summary="hello"),
-            *[row(each, DOWN, summary=f"sid={'abcdef'[order.index(each)]}") for each in order],
+            *[row(each, DOWN, summary="hello sid=abc") for each in order],
             row(1, UP, summary="next"),
-            *[row(each, DOWN, summary=f"to {each}") for each in order],
+            *[row(each, DOWN, summary="next") for each in order],
         )
         seen.add(made.transcript)
     (transcript,) = seen
     assert [(each.clock, each.connection, each.summary) for each in transcript] == [
         (0, 3, "hello"),
-        (1, 1, "sid=SID-1"),
-        (2, 2, "sid=SID-2"),
-        (3, 3, "sid=SID-3"),
+        (1, 1, "hello sid=SID-1"),
+        (2, 2, "hello sid=SID-1"),
+        (3, 3, "hello sid=SID-1"),
         (4, 1, "next"),
-        (5, 1, "to 1"),
-        (6, 2, "to 2"),
-        (7, 3, "to 3"),
+        (5, 1, "next"),
+        (6, 2, "next"),
+        (7, 3, "next"),
     ]
+
+
+def heard(said: str) -> str:
+    """The order of a run that is written as "2a 1a": what each connection says."""
+    rows = [row(int(each[0]), DOWN, summary=each[1:]) for each in said.split()]
+    return " ".join(f"{each.connection}{each.summary}" for each in record(*rows).transcript)
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("2a 1b", "2a 1b"),  # not the same thing: as it came
+        ("2a 1b 3a", "2a 3a 1b"),  # the place of the first of them
+        ("2a 2b 1a 1b 3a 3b", "1a 2a 3a 1b 2b 3b"),
+        ("1a 2a 3a 1b 2b 3b", "1a 2a 3a 1b 2b 3b"),
+        ("2a 2b 1a 1c 1b", "1a 2a 1c 1b 2b"),  # c comes between a and b on its connection
+        ("2a 1a 1c 2b 1b", "1a 2a 1c 1b 2b"),
+        ("2a 2a 1a 1a", "1a 2a 1a 2a"),
+        ("1a 1b 2b 2a", "1a 1b 2b 2a"),  # they cross each other: as they came
+        ("2a 1b 1a 2b", "2a 1b 2b 1a"),
+    ],
+)
+def test_broadcasts_stand_together(said, shown):
+    assert heard(said) == shown
+
+
+@given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from("abc")), max_size=12), st.randoms())
+def test_how_connections_interleave_means_nothing(said, random):
+    """Unless two broadcasts cross each other, the order depends on what each connection says, and on nothing else."""
+    rows = [row(connection, DOWN, summary=text) for connection, text in said]
+    arranged = arrange(rows)
+    for connection in range(1, 5):
+        assert [each for each in arranged if each.connection == connection] == [
+            each for each in rows if each.connection == connection
+        ]
+    everybody = [
+        row(connection, DOWN, summary=text)
+        for text in dict.fromkeys(text for _, text in said)
+        for connection in (1, 2, 3)
+    ]
+    queues = [[each for each in everybody if each.connection == connection] for connection in (1, 2, 3)]
+    mixed = []
+    while any(queues):
+        mixed.append(random.choice([queue for queue in queues if queue]).pop(0))
+    assert arrange(mixed) == everybody
 
 
 def test_one_connection_keeps_its_order():
@@ -55,12 +102,13 @@ def test_one_connection_keeps_its_order():
 def test_looking_changes_nothing():
     """Labels that a look ahead gave are given again when the rows have found their places."""
     looked, not_looked = Recording(), Recording()
-    for each in (row(2, DOWN, summary="sid=b"), row(1, DOWN, summary="sid=a"), row(1, UP, summary="sid=b")):
+    said = [(3, DOWN, "sid=c"), (2, DOWN, "sid=a"), (1, DOWN, "sid=c"), (1, UP, "sid=a"), (1, UP, "sid=b")]
+    for connection, direction, summary in said:
         for made in (looked, not_looked):
-            made.append(each)
+            made.append(row(connection, direction, summary=summary))
         assert len(looked.transcript) == looked.count
     assert looked.transcript == not_looked.transcript
-    assert [each.summary for each in looked.transcript] == ["sid=SID-1", "sid=SID-2", "sid=SID-2"]
+    assert [each.summary for each in looked.transcript] == [f"sid=SID-{number}" for number in (1, 1, 2, 2, 3)]
 
 
 def test_raw_bytes_become_one_row_however_tcp_cut_them():
