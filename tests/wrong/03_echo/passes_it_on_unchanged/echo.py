@@ -1,6 +1,6 @@
 """Fails: test_broadcasts
 
-The one who broadcasts hears nothing of it.
+The message goes to all as it came, so nobody learns whom it is from.
 """
 
 import json
@@ -22,8 +22,8 @@ async def handle(ws: ServerConnection, peers: set[Any]) -> None:
             match parse(text):
                 case {"type": "echo", "data": data}:
                     await ws.send(json.dumps({"type": "echo", "data": data}))
-                case {"type": "broadcast", "data": data}:
-                    send_to_all(peers - {ws}, json.dumps({"type": "broadcast", "from": me, "data": data}))
+                case {"type": "broadcast", "data": _}:
+                    send_to_all(peers, text)
                 case _:
                     await ws.send(json.dumps({"type": "error", "message": "expected an echo or a broadcast with data"}))
     finally:
