@@ -481,7 +481,8 @@ async def test_our_client_with_the_server_of_node(node, compression):
 @pytest.mark.parametrize("stack", echo.STACKS)
 async def test_json_echo_is_the_same_on_all_three(stack):
     asked = ['{"type": "echo", "data": [1, null]}', "nonsense", b"\x00", "[]", '{"type": "echo"}', '{"type": "dance"}',
-             '{"type": "close", "code": 1}', '{"type": "close", "code": 4001, "reason": 5}', "[" * 100_000]  # fmt: skip
+             '{"type": "close", "code": 1}', '{"type": "close", "code": 4001, "reason": 5}',
+             '{"type": "close", "code": 4001, "reason": "\\ud800"}', "[" * 100_000]  # fmt: skip
     async with rtlab.serve(echo.create_app(stack)) as server, connect(f"{server.ws_url}/json") as client:
         host, port = client._transport.get_extra_info("sockname")
         assert json.loads(await client.recv()) == {"type": "welcome", "peer": f"{host}:{port}"}
