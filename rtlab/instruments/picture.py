@@ -11,6 +11,7 @@ style sheet and no script, which renderers of other people's pictures throw away
 from __future__ import annotations
 
 import re
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,15 +27,17 @@ LANES = 6
 """Clients that get a lifeline each. More share one, and their number stands in the box."""
 
 FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
-SIZE, CHARACTER, LINE = 12.5, 7.6, 17
+SIZE, CHARACTER, LINE = 12, 7.3, 16
 """Pixels: height and width of a character (0.602 em in the fonts above), and of a line."""
-PAD_X, PAD_Y, GAP, MARGIN = 10, 5, 9, 12
+PAD_X, PAD_Y, GAP, MARGIN = 8, 5, 8, 10
 """Pixels: inside a box, between rows, around the picture."""
-LANE = 96
+WIDTH = 800
+"""Pixels of the widest picture: notebooks cut off what is wider than a page, they do not scale it."""
+LANE = 80
 """Pixels between the lifelines of two clients."""
-REACH = 46
+REACH = 36
 """Pixels of an arrow that can be seen on either side of the widest box."""
-HEAD = 26
+HEAD = 25
 """Pixels of a box at the top of a lifeline."""
 NARROW = 26
 """Characters of the narrowest column of boxes."""
@@ -64,6 +67,8 @@ PAINTS = {
     "raw": Paint("#f1f1ef", "#a3a39b", "#3a3a35"),
     "end": Paint("#fde4e6", "#c23b4b", "#731722"),
 }
+PROBLEM = "#a3172a"
+"""What is wrong with a row, in any box."""
 
 
 def draw(transcript: Transcript) -> str:
@@ -111,19 +116,29 @@ class _Plan:
         names = ["clients"] if self.shared else [f"client-{each}" for each in connections] or ["client"]
         self.names = [*names, "server"]
         self.said = f"{len(connections)} clients" if len(connections) > 1 else names[0]
-        self.texts = {id(row): self._lines(row) for row in rows}
-        characters = max([NARROW, *(_width(line) for lines in self.texts.values() for line in lines)])
-        self.column = characters * CHARACTER + 2 * PAD_X
         last = str(transcript[-1].clock) if len(transcript) else ""
         self.numbers = MARGIN + len(last) * CHARACTER  # the right edge of the row numbers
-        self.first = self.numbers + 14 + _name_width(names[0]) / 2
+        self.first = self.numbers + 12 + _name_width(names[0]) / 2
         self.left = self.first + (len(names) - 1) * LANE + REACH
+        right = REACH + _name_width("server") / 2 + MARGIN
+        room = int((WIDTH - self.left - right - 2 * PAD_X) / CHARACTER)
+        self.texts = {id(row): self._lines(row, room) for row in rows}
+        characters = max([NARROW, *(_width(line) for lines in self.texts.values() for line, _ in lines)])
+        self.column = characters * CHARACTER + 2 * PAD_X
         self.server = self.left + self.column + REACH
-        self.width = self.server + _name_width("server") / 2 + MARGIN
+        self.width = self.left + self.column + right
 
-    def _lines(self, row: Row) -> list[str]:
-        first, *more = row.lines
-        return [f"{row.connection}: {first}" if self.shared else first, *more]
+    def _lines(self, row: Row, room: int) -> list[tuple[str, str]]:
+        """What stands in the box of a row, each line within the room that there is, and how it looks."""
+        paint, lines = _paint(row), row.lines
+        found = []
+        for number, line in enumerate(lines):
+            style = f'fill="{PROBLEM if line.startswith("! ") else paint.text}" xml:space="preserve"'
+            if number == 0 and len(lines) > 1:
+                style += ' font-weight="bold"'
+            shown = f"{row.connection}: {line}" if self.shared and number == 0 else line
+            found += [(part, style) for part in _wrap(shown, room)]
+        return found
 
     def lifelines(self, bottom: float) -> list[str]:
         """The lines that time goes down, each with a name at its top."""
@@ -150,7 +165,7 @@ class _Plan:
         lines = self.texts[id(row)]
         paint = _paint(row)
         height = len(lines) * LINE + 2 * PAD_Y - 3
-        width = max(_width(line) for line in lines) * CHARACTER + 2 * PAD_X
+        width = max(_width(line) for line, _ in lines) * CHARACTER + 2 * PAD_X
         x = self.left + (self.column - width) / 2
         middle = y + (LINE + 2 * PAD_Y - 3) / 2
         lane = self.lanes[row.connection]
@@ -164,11 +179,8 @@ class _Plan:
             *_arrow(client, self.server, middle, row, colour),
             _box(x, y, width, height, f'fill="{paint.fill}" stroke="{paint.border}"{_dashes(row)}'),
         ]
-        for index, line in enumerate(lines):
-            bold = ' font-weight="bold"' if index == 0 and len(lines) > 1 else ""
-            fill = "#a3172a" if line.startswith("! ") else paint.text
-            style = f'fill="{fill}"{bold} xml:space="preserve"'
-            parts.append(_text(line, x + PAD_X, y + PAD_Y + index * LINE + 11.6, style))
+        for index, (line, style) in enumerate(lines):
+            parts.append(_text(line, x + PAD_X, y + PAD_Y + index * LINE + 11.2, style))
         return "\n".join([*parts, "</g>"]), height
 
     def remark(self, text: str, y: float) -> str:
@@ -221,13 +233,20 @@ def _dashes(row: Row) -> str:
     return ' stroke-dasharray="5 3"' if row.kind in {Kind.END, Kind.RAW} else ""
 
 
+def _wrap(line: str, room: int) -> list[str]:
+    """The line in pieces that are at most so many characters wide."""
+    if _width(line) <= room:
+        return [line]
+    return textwrap.wrap(line, room * len(line) // _width(line), subsequent_indent="  ", expand_tabs=False) or [""]
+
+
 def _width(text: str) -> int:
     """Characters that a line is wide: those of East Asia and emoji take two."""
     return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def _name_width(name: str) -> float:
-    return len(name) * CHARACTER + 2 * PAD_X
+    return len(name) * CHARACTER + 12
 
 
 def _count(rows: int) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rtlab.instruments.labels import Labels, make_labels
-from rtlab.instruments.summaries import describe_raw, shorten
+from rtlab.instruments.summaries import DETAIL, describe_raw, shorten
 from rtlab.instruments.transcript import Kind, Row, Transcript
 
 __all__ = ["KEPT_BYTES", "LOOK_AHEAD", "RAW_BYTES", "ROWS", "RUN_BYTES", "RUN_ROWS", "Recording", "arrange", "finish"]
@@ -125,9 +125,9 @@ def finish(row: Row, clock: int, labels: Labels | None) -> Row:
         row,
         clock=clock,
         summary=shorten(change(row.summary)),
-        details=tuple(shorten(change(line)) for line in row.details),
-        note=shorten(change(row.note)),
-        problem=change(row.problem),
+        details=tuple(shorten(change(line), DETAIL) for line in row.details),
+        note=shorten(change(row.note), DETAIL),
+        problem=shorten(change(row.problem), DETAIL),
     )
 
 

@@ -12,17 +12,18 @@ from collections.abc import Iterable
 from rtlab.wire.frames import Frame, Opcode
 from rtlab.wire.handshake import Headers, Request, Response
 
-__all__ = ["LINE", "SCANNED", "describe_body", "describe_fields", "describe_frame", "describe_head", "describe_raw",
+__all__ = ["DETAIL", "LINE", "SCANNED", "describe_body", "describe_fields", "describe_frame", "describe_head", "describe_raw",
            "printable", "quote", "shorten"]  # fmt: skip
 
-LINE = 68
-"""Characters of a line that are shown."""
+LINE, DETAIL = 68, 120
+"""Characters that are shown of the first line of a row, and of the others. The extensions that are agreed on take
+about 100."""
 SCANNED = 4096
 """Bytes of a text that are looked at for its line: labels make it shorter, and seldom by this much."""
 RANDOM = 4
 """Bytes of a ping that are random: the `websockets` library tells its pings apart by them. They are shown in
 hexadecimal always, for a label to take their place."""
-HEX, CUT = 16, " …"
+HEX, CUT = 12, " …"
 """Bytes of binary data that are shown, and what stands for the others."""
 
 HANDSHAKE_FIELDS = ("upgrade", "connection", "origin", "sec-websocket-", "allow", "location", "cookie", "authorization")

@@ -131,7 +131,7 @@ def test_websocket(cut):
         "← handshake: 101 Switching Protocols",
         "→ frame: TEXT 'hello'",
         "← frame: TEXT, 100 bytes: 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…",
-        "→ frame: BINARY, 20 bytes: ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff …",
+        "→ frame: BINARY, 20 bytes: ff ff ff ff ff ff ff ff ff ff ff ff …",
         "→ frame: TEXT, the first part, 'one '",
         "→ frame: PING '?'",
         "→ frame: CONTINUATION, the last part, 'two', the whole: 'one two'",

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtlab.instruments.picture import CLIENTS, LANES, LINE_COLOUR, PAINTS, ROWS_SHOWN, draw
+from rtlab.instruments.picture import CLIENTS, LANES, LINE_COLOUR, PAINTS, PROBLEM, ROWS_SHOWN, WIDTH, draw
 from rtlab.instruments.transcript import Direction, Kind, Row, Transcript
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -80,18 +80,28 @@ def test_every_kind_has_its_paint(kind, opcode):
     assert draw(Transcript([row(kind=kind, opcode=opcode)]))
 
 
-def test_boxes_hold_their_lines():
-    """Each line of text is within its box, and the box between the lifelines."""
-    long = Transcript([row(0, summary="x" * 68), row(1, 2, summary="漢字" * 10, details=("y" * 30,))])
-    root = ET.fromstring(draw(long))
+@pytest.mark.parametrize("clients", [1, 3, LANES, LANES + 1])
+def test_boxes_hold_their_lines(clients):
+    """Each line of text is within its box, each box between the lifelines, and the picture no wider than a page."""
+    summaries = ["x" * 68, "漢字" * 30, "some words and more words " * 2]
+    many = [row(each, each + 1, summary=summaries[each % 3], details=("y" * 30, "z " * 34)) for each in range(clients)]
+    root = ET.fromstring(draw(Transcript([*many, row(99, problem="a long problem " * 9)])))
     width = float(root.get("width"))
+    assert width <= WIDTH + 10
     for group in root.iter(f"{SVG}g"):
         box = group.find(f"{SVG}rect")
         left, right = float(box.get("x")), float(box.get("x")) + float(box.get("width"))
         assert 0 < left < right < width
         for text in group.findall(f"{SVG}text")[1:]:
-            columns = len(text.text) * (2 if "漢" in text.text else 1)
-            assert float(text.get("x")) + columns * 7.53 <= right  # 12.5 px at 0.602 em
+            columns = sum(2 if each in "漢字" else 1 for each in text.text)
+            assert float(text.get("x")) + columns * 7.23 <= right  # 12 px at 0.602 em
+
+
+def test_long_lines_are_wrapped_and_keep_their_look():
+    root = ET.fromstring(draw(Transcript([row(each, each + 1, problem="word " * 30) for each in range(LANES)])))
+    red = ["".join(text.text) for text in root.iter(f"{SVG}text") if text.get("fill") == PROBLEM]
+    assert " ".join(red).split() == (["!"] + ["word"] * 30) * LANES
+    assert len(red) > 2 * LANES
 
 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=4), st.text(max_size=10))
@@ -122,4 +132,4 @@ def test_lines_stand_out_from_the_themes(background):
 def test_text_stands_out_from_its_box():
     for name, paint in PAINTS.items():
         assert contrast(paint.text, paint.fill) >= 7, name  # WCAG 2.2 §1.4.6
-        assert contrast("#a3172a", paint.fill) >= 4.5, name
+        assert contrast(PROBLEM, paint.fill) >= 4.5, name
