@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from rtlab.wire.frames import Frame, Opcode
 from rtlab.wire.handshake import Headers, Request, Response
 
-__all__ = ["DETAIL", "LINE", "SCANNED", "describe_body", "describe_fields", "describe_frame", "describe_head", "describe_raw",
-           "printable", "quote", "shorten"]  # fmt: skip
+__all__ = ["DETAIL", "LINE", "SCANNED", "describe_body", "describe_fields", "describe_frame", "describe_head",
+           "describe_raw", "printable", "quote", "shorten"]  # fmt: skip
 
 LINE, DETAIL = 68, 120
 """Characters that are shown of the first line of a row, and of the others. The extensions that are agreed on take
