@@ -39,6 +39,14 @@ ORIGINS = (PAGE, "https://www.lab.example:8443")
 T = TypeVar("T")
 
 
+def shows(response: Response, what: str, header: str, word: str) -> None:
+    """Observe that a field of the answer holds this word, in whatever case."""
+    got = response.headers.get(header)
+    came = f"the answer has no {header}" if got is None else f"it is {header}: {got}"
+    holds = word.lower() in response.headers.tokens(header)
+    expect.that(f"{header}: {word} is in the answer to {what}", holds, but=came)
+
+
 class Door:
     """A server whose answers are the submission's."""
 
@@ -55,6 +63,8 @@ class Door:
             request = await reader.readuntil(b"\r\n\r\n")
             response = self._submission.respond(request, origins=self._origins, subprotocols=self._subprotocols)
             expect("what respond gives", response, is_a=bytes)
+            ends = b"\r\n\r\n" in response
+            expect.that(r"the head that respond gives ends with \r\n\r\n", ends, but=f"it gives {response!r}")
             writer.write(response)
             if response.startswith(b"HTTP/1.1 101"):
                 writer.write(HELLO)
@@ -91,7 +101,7 @@ class Door:
             finally:
                 writer.close()
 
-        head = await self.lets(f"an answer to {what} that ends with an empty line", ask())
+        head = await self.lets(f"an answer to {what}", ask())
         try:
             parsed = parse_response(head)
         except HandshakeError as error:
@@ -105,15 +115,14 @@ class Door:
         response = await self.answer(what, request)
         expect(f"the status of the answer to {what}", response.status, equals=status)
         for name, word in fields.items():
-            header = name.replace("_", "-")
-            expect(f"{header} in the answer to {what}", response.headers.tokens(header), contains=word)
+            shows(response, what, name.replace("_", "-"), word)
 
     async def accepts(self, what: str, request: bytes, key: str = "") -> Response:
         """Observe that a request gets a 101; where the key is given, with its accept."""
         response = await self.answer(what, request)
         expect(f"the status of the answer to {what}", response.status, equals=101)
-        for header, word in (("Upgrade", "websocket"), ("Connection", "upgrade")):
-            expect(f"{header} in the answer to {what}", response.headers.tokens(header), contains=word)
+        for header, word in (("Upgrade", "websocket"), ("Connection", "Upgrade")):
+            shows(response, what, header, word)
         if key:
             got = response.headers.get("Sec-WebSocket-Accept")
             expect(f"Sec-WebSocket-Accept for the key {key}", got, equals=accept_key(key))
@@ -247,7 +256,7 @@ async def test_says_which_version_it_speaks(submission: Any) -> None:
 @check(
     points=3,
     hints=(
-        "The docstring's table has a line for each of these.",
+        "The list in the docstring of `respond` has a line for each of these.",
         "Can `respond` raise? Think of a line without a colon, and of bytes that are no text.",
     ),
 )
@@ -256,7 +265,7 @@ async def test_answers_what_is_no_handshake(submission: Any) -> None:
     async with door(submission) as at:
         for method in ("POST", "DELETE"):
             wrong = request(first=f"{method} /news HTTP/1.1")
-            await at.refuses(f"the method {method}", wrong, 405, Allow="get")
+            await at.refuses(f"the method {method}", wrong, 405, Allow="GET")
         await at.refuses("a plain page request", request(Upgrade=None, Connection=None), 426, Upgrade="websocket")
         await at.refuses("an upgrade to something else", request(Upgrade="h2c"), 426, Upgrade="websocket")
         await at.refuses("a request without Connection", request(Connection=None), 400)
@@ -277,7 +286,8 @@ async def test_lets_in_only_the_origins_it_was_given(submission: Any) -> None:
     """Pages of the given origins connect, those of all others get 403; a program without an Origin connects."""
     async with door(submission) as at:
         for origin in (*ORIGINS, None):
-            await at.accepts(f"the Origin {origin}" if origin else "no Origin", request(Origin=origin))
+            what = f"the Origin {origin}" if origin else "a request without an Origin"
+            await at.accepts(what, request(Origin=origin))
         for origin in (
             "https://evil.example",
             "https://lab.example.evil.example",
@@ -314,7 +324,7 @@ async def test_chooses_a_subprotocol(submission: Any) -> None:
     }
     async with door(submission, subprotocols=("chat.v1", "chat.v2")) as at:
         for offer, chosen in offers.items():
-            what = f"the offer of {offer}" if offer else "no offer"
+            what = f"the offer of {offer}" if offer else "a request that offers none"
             response = await at.accepts(what, request(Sec_WebSocket_Protocol=offer))
             got = response.headers.get("Sec-WebSocket-Protocol")
             expect(f"the subprotocol that is chosen from {what}", got, equals=chosen)
