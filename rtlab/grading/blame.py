@@ -156,7 +156,8 @@ class Overheard:
         self.errors: list[BaseException] = []
         """Exceptions with a line of the learner's in them, in the order in which they were logged."""
         self.never_awaited: list[str] = []
-        """Sentences about coroutines of the learner's that nobody awaited."""
+        """Sentences about coroutines that nobody awaited. One that was kept in a variable is thrown away only when the
+        function returns, so that Python blames a line of the library that called it."""
         self.closed = False
         """Set after the first expectation that was not met. An exception that reaches the learner's code out of a
         library from then on is a consequence of the check's ending its connections. (One that the learner's own line
@@ -187,6 +188,9 @@ class Overheard:
         ) -> None:
             if "was never awaited" in str(message) and self.origin.owns(filename):
                 self.never_awaited.append(f"{self.origin.line(filename, lineno)}: {message}.")
+            elif "was never awaited" in str(message) and not self.closed:
+                said = str(message)
+                self.never_awaited.append(f"{said[0].upper()}{said[1:]}: is an `await` missing?")
             else:
                 show(message, category, filename, lineno, *rest)
 

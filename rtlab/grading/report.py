@@ -11,6 +11,7 @@ import html
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -228,7 +229,7 @@ class Report:
             score = f"{_text(exercise.id)}: {exercise.points} of {exercise.max} points"
             rows.append(f'<tr><th colspan="4" style="text-align: left">{score}</th></tr>')
             rows += [_html_row(check) for check in exercise.checks]
-        conclusion = "".join(f"<p>{_text(sentence)}</p>" for sentence in self.conclusion())
+        conclusion = "".join(f"<p>{_marked_up(sentence)}</p>" for sentence in self.conclusion())
         return f'<table style="color: inherit">{"".join(rows)}</table>{conclusion}'
 
 
@@ -291,3 +292,8 @@ def _html_row(check: CheckResult) -> str:
 
 def _text(text: str) -> str:
     return html.escape(text)
+
+
+def _marked_up(sentence: str) -> str:
+    """A sentence of ours, in which backticks stand around code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _text(sentence))

@@ -61,12 +61,17 @@ STATE = """() => {
     const kernel = panel.sessionContext.session?.kernel;
     if (!kernel) return "no kernel";
     let todo = 0;
-    for (const cell of cells) if (cell.type === "code" && cell.executionCount === null) todo += 1;
+    for (const cell of cells) {
+        if (cell.type !== "code") continue;
+        if (cell.executionCount === null) todo += 1;
+        for (const output of cell.outputs.toJSON())
+            if (output.output_type === "error" && !cell.getMetadata("tags")?.includes("raises-exception"))
+                return `failed with ${output.ename}: ${output.evalue}, in the cell\\n${cell.sharedModel.source}`;
+    }
     return todo ? `${todo} cells to run, the kernel is ${kernel.status}` : kernel.status;
 }"""
-"""What the notebook in front is doing: "idle" once every code cell has run. JupyterLab draws only the cells in
-view, so its model is asked, which the option expose_app_in_browser makes visible."""
-
+"""What the notebook in front is doing: "idle" once every code cell has run, what failed if one has. JupyterLab
+draws only the cells in view, so its model is asked, which the option expose_app_in_browser makes visible."""
 CLEAR = """() => {
     for (const cell of window.jupyterapp.shell.currentWidget.content.model.cells)
         if (cell.type === "code") cell.clearExecution();
@@ -113,6 +118,7 @@ class Lab:
         try:
             async with asyncio.timeout(LAB_S):
                 while not wanted(state := await self.page.evaluate(STATE)):
+                    assert not state.startswith("failed"), state
                     await asyncio.sleep(POLL_S)
         except TimeoutError:
             raise self.server.failure(f"shows a notebook in the state {state!r} after {LAB_S:g} s") from None

@@ -39,6 +39,10 @@ def test_html_is_escaped_and_leaves_colours_to_the_theme(report):
     assert "background" not in page
 
 
+def test_html_shows_a_command_as_code(report):
+    assert "Stuck? <code>rtlab hint 00</code> gives" in report._repr_html_()
+
+
 def test_json(report):
     assert json.loads(report.to_json()) == {
         "points": 2,
