@@ -98,7 +98,7 @@ class Decoder:
             self._http(direction, message)
         missing = self._missing(direction, bool(problem))
         self._flush(direction)
-        if missing and not self._end_told:
+        if (missing or (problem and reader is None)) and not self._end_told:
             self.tell_end(direction, f"{problem or 'TCP ended'}{missing}")
 
     def finish(self) -> None:

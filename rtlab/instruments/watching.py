@@ -46,11 +46,11 @@ async def watch(
         save: a file for the transcript. It is written as the rows come, so all of them are in it.
 
     Returns:
-        The exit status: 128 and the number of the signal, as shells have it.
+        The exit status: 128 and the number of the signal, as shells have it; 1 if nobody reads what is printed any
+        more, as with ``| head``.
 
     Raises:
         UsageError: the URL cannot be tapped, the port is taken, or the file cannot be written.
-        BrokenPipeError: nobody reads what is printed.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[int] = loop.create_future()
@@ -65,9 +65,8 @@ async def watch(
         clients = max(clients, row.connection)
         try:
             _print(console, row)
-        except OSError as error:  # `rtlab tap … | head`; the copying must not fail of it
-            if not ended.done():
-                ended.set_exception(error)
+        except (OSError, SystemExit):  # nobody reads any more: rich ends the process, which the copying must not see
+            end(1)
 
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(_open(save)) if save is not None else None
@@ -85,7 +84,7 @@ async def watch(
             await tap.stop()
             rows = tap.recording.count
             saved = f", saved in {save}" if file is not None else ""
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, SystemExit):
                 _say(console, f"\n{rows} {'row' if rows == 1 else 'rows'} from {clients} "
                      f"{'connection' if clients == 1 else 'connections'}{saved}.", "bold")  # fmt: skip
 

@@ -286,6 +286,14 @@ def test_a_reset():
     assert shown(recording.transcript)[1:] == ["→ end: TCP was reset before the response to GET /a"], "told once"
 
 
+def test_a_reset_of_what_is_no_http():
+    recording = Recording()
+    decoder = Decoder(1, recording.append)
+    decoder.receive(UP, b"\x00")
+    decoder.end(UP, "TCP was reset")
+    assert shown(recording.transcript)[1:] == ["→ end: TCP was reset"]
+
+
 def test_what_the_tap_cuts_off_is_told():
     recording = Recording()
     decoder = Decoder(1, recording.append)

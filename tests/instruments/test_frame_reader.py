@@ -66,7 +66,7 @@ def test_a_compressed_message_that_cannot_be_inflated(takeover):
     """What follows can be inflated only if it does not refer to it."""
     options = DeflateOptions(server_no_context_takeover=not takeover)
     server = Deflate(options, client=False)
-    bomb = server.compress(bytes(MESSAGE_BYTES + 1))
+    bomb = server.compress(bytes(8 * MESSAGE_BYTES))
     data = frames(Frame(BINARY, bomb, rsv1=True), Frame(TEXT, server.compress(b"hello" * 10), rsv1=True))
     found, _ = read(data, inflate=lambda: Deflate(options, client=True), forgets=not takeover)
     assert "more than" in found[0].problem

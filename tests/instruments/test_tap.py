@@ -330,6 +330,7 @@ async def test_what_was_sent_before_a_reset_arrives():
             client.setblocking(False)
             async with asyncio.timeout(WAIT_S):
                 await reset.wait()
+                await tap.wait_for(lambda rows: rows.only(kind="end"), WAIT_S)
                 received = 0
                 with pytest.raises(ConnectionResetError):  # noqa: PT012 - which read it is does not matter
                     while data := await loop.sock_recv(client, 10_000):
