@@ -203,24 +203,6 @@ def doctor(as_json: bool) -> int:
     return diagnosis.exit_status
 
 
-@commands.command()
-@click.argument("url")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Where the tap listens. [default: a free port]")
-@click.option("--save", metavar="FILE", help="Write the transcript to FILE, a line of JSON for each row.")
-def tap(url: str, port: int, save: str | None) -> int:
-    """Show what goes over the wire to the server at URL.
-
-    A tap listens on a port of its own and copies all bytes between its clients and the server. It prints each HTTP
-    message and each WebSocket frame as it goes by, until Ctrl-C. In a notebook or script, rtlab.Transcript.load reads
-    what --save has written.
-    """
-    import asyncio
-
-    from rtlab.instruments.watching import watch
-
-    return asyncio.run(watch(url, _console(), port=port, save=save))
-
-
 def _grade(course: Course, exercises: list[Exercise], folder: Path | None, json_file: str | None) -> Report:
     """Grade and show. The table goes to standard error where standard output is for JSON."""
     from rtlab.grading.report import grade_course
