@@ -167,7 +167,7 @@ class Connection:
         """Begin the closing handshake (§7.1.2). Nothing if it has begun already.
 
         Args:
-            code: 1000, 1001, 1003, 1007 to 1014, or 3000 to 4999 (§7.4).
+            code: 1000 to 1003, 1007 to 1014, or 3000 to 4999 (§7.4).
             reason: at most 123 bytes in UTF-8.
 
         Raises:
@@ -175,7 +175,7 @@ class Connection:
         """
         if not _may_be_sent(code):
             raise UsageError(
-                f"Close code {code} must not be sent: expected 1000, 3000 to 4999, or one of RFC 6455 §7.4."
+                f"Close code {code} must not be sent: expected 1000 to 1003, 1007 to 1014, or 3000 to 4999."
             )
         payload = code.to_bytes(2, "big") + reason.encode()
         if len(payload) > CONTROL_LIMIT:
