@@ -86,7 +86,7 @@ def fed(submission: Any, how: str, pieces: Iterable[bytes], decoder: Any = None)
         try:
             given = decoder.feed(piece)
         except submission.ProtocolError as error:
-            but = f"`feed` raised ProtocolError with code {error.code} at byte {seen}"
+            but = f"`feed` raised ProtocolError with code {error.code} after {seen:,} bytes"
             expect.that(f"what an honest client sends is accepted, {how}", False, but=but)
         for frame in expect("what `feed` gives", given, is_a=list):
             expect("each element of what `feed` gives", frame, is_a=submission.Frame)
@@ -178,6 +178,7 @@ async def test_split_anywhere(submission: Any) -> None:
     data = await recorded(talk)
     wanted = [(1, b"a short one", True), (2, bytes(range(256)), True), (1, b"end", True)]
     cuts = {f"cut in two after byte {cut}": [data[:cut], data[cut:]] for cut in range(1, len(data))}
+    cuts["with an empty piece between two"] = [data[:7], b"", data[7:]]
     cuts["in pieces of three"] = [data[at : at + 3] for at in range(0, len(data), 3)]
     for how, pieces in cuts.items():
         frames = fed(submission, how, pieces)
