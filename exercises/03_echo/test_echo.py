@@ -182,8 +182,8 @@ async def test_broadcasts(submission: Any) -> None:
         wanted = [await shout(first, data) for data in ({"n": 1}, "two", None)]
         for name, ws in (("the first", first), ("the second", second), ("the third", third)):
             for message in wanted:
-                what = f"what {name} client hears next"
-                expect(what, await hear(ws, what), equals=message)
+                what = f"{name} client to hear the broadcast of {json.dumps(message['data'])}"
+                expect(f"what {name} client hears next", await hear(ws, what), equals=message)
 
 
 @check(
@@ -202,7 +202,7 @@ async def test_forgets_who_was_cut_off(submission: Any) -> None:
             await room.ended(cut, "`handle` to end for the client that was cut off")
         expect("the number of peers after one of two was cut off", len(room.peers), equals=1)
         wanted = await shout(stays, "anybody?")
-        expect("what the other one hears", await hear(stays, "a broadcast after that"), equals=wanted)
+        expect("what the other one hears", await hear(stays, "the one that stays to hear its own"), equals=wanted)
         async with room.client("the client that closes") as closes:
             expect("the number of peers with a new client", len(room.peers), equals=2)
         await room.ended(closes, "`handle` to end for the client that closed")
@@ -251,5 +251,5 @@ async def test_lets_go_of_a_non_reader(submission: Any) -> None:
     ):
         idle.transport.pause_reading()
         await shout_blocks(sender, listener, 48)
-        await room.ended(idle, "`handle` to end for a client that left more than 1 MiB unread")
+        await room.ended(idle, "`handle` to end at once for a client that left more than 1 MiB unread")
         expect("the number of peers then", len(room.peers), equals=2)
