@@ -6,7 +6,6 @@ command needs it.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 from contextlib import suppress
@@ -42,6 +41,8 @@ def serve() -> None:
 )
 def serve_echo(port: int, stack: str, max_message_size: int | None, max_fragments: int | None) -> int:
     """Send every message back: unchanged on /, and on /json as chapter 03 has it."""
+    import asyncio
+
     from rtlab.servers import echo
 
     limits = {"max_message_size": max_message_size, "max_fragments": max_fragments}
@@ -54,6 +55,8 @@ def serve_echo(port: int, stack: str, max_message_size: int | None, max_fragment
 
 
 async def _serve(app: object, port: int) -> None:
+    import asyncio
+
     from rtlab.servers.hosting import serve as host
 
     ended = asyncio.Event()
@@ -74,6 +77,8 @@ def tap(url: str, port: int, save: str | None) -> int:
 
     URL is the server's, http:// or ws://. Bytes are passed on unchanged.
     """
+    import asyncio
+
     from rich.console import Console
 
     from rtlab.instruments.watching import watch
@@ -93,6 +98,7 @@ def bench() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def bench_echo(seconds: float, rounds: int, sizes: tuple[int, ...], as_json: bool) -> int:
     """Compare the echo servers: ours by hand, websockets, aiohttp. Each runs on one core."""
+    import asyncio
     from dataclasses import asdict
 
     from rich.console import Console
@@ -116,6 +122,8 @@ def bench_echo(seconds: float, rounds: int, sizes: tuple[int, ...], as_json: boo
 @click.option("--messages", type=click.IntRange(min=1), default=2000, show_default=True, help="In each round.")
 def bench_tap(rounds: int, messages: int) -> int:
     """Compare an echo server with the same server behind a tap."""
+    import asyncio
+
     from rich.console import Console
 
     from rtlab.instruments.tap_cost import tap_cost
