@@ -11,7 +11,6 @@ on too. And what has gone through is recorded before it is passed on: whoever ha
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -25,7 +24,7 @@ from rtlab.instruments.recording import Recording
 from rtlab.instruments.relay import Relay
 from rtlab.instruments.transcript import Direction, Row, Transcript
 from rtlab.servers import registry
-from rtlab.servers.hosting import LOOPBACK, Server
+from rtlab.servers.hosting import LOOPBACK, Server, listen
 
 __all__ = ["DEADLINE_S", "Tap", "start_tap", "tap"]
 
@@ -209,7 +208,7 @@ async def start_tap(
     """
     target, host, server_port = _parse(server)
     async with registry.opening(name) as register:
-        listener = _listen(port)
+        listener = listen(port)
         try:
             known = {("PORT", str(listener.getsockname()[1])): "TAP", ("PORT", str(server_port)): "SERVER"}
             recording = Recording(make_labels(labels, known), on_row=on_row, on_final=on_final)
@@ -257,16 +256,6 @@ def _parse(server: str | HasUrl) -> tuple[str, str, int]:
         raise UsageError(f"Expected a URL like 'http://127.0.0.1:8000', got {url!r}.") from None
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{port}", host, port
-
-
-def _listen(port: int) -> socket.socket:
-    if not 0 <= port <= 65535:
-        raise UsageError(f"A TCP port is a number from 1 to 65535 (0 takes a free one), got {port}.")
-    try:
-        return socket.create_server((LOOPBACK, port))
-    except OSError as error:
-        problem = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
-        raise UsageError(f"Port {port} {problem}. Leave the port out, and a free one is found.") from None
 
 
 def _bad_gateway(text: str) -> bytes:

@@ -23,7 +23,7 @@ from rtlab.servers import registry
 from rtlab.servers.apps import describe, resolve, run_app
 from rtlab.servers.supervisor import Child, Log, readable
 
-__all__ = ["LOOPBACK", "READY_S", "Server", "serve", "start"]
+__all__ = ["LOOPBACK", "READY_S", "Server", "listen", "serve", "start"]
 
 LOOPBACK = "127.0.0.1"
 """The only address that the lab listens on: what is served in a lesson is nobody else's business."""
@@ -111,7 +111,7 @@ async def start(app: object, *, in_child: bool = False, port: int = 0, name: str
         ChildError: the child process did not come up; the message shows its last lines.
     """
     async with registry.opening(name) as register:
-        listener = _listen(port)
+        listener = listen(port)
         try:
             server = await (_start_child(app, listener) if in_child else _start_here(app, listener))
         except BaseException:
@@ -133,15 +133,19 @@ async def serve(
         await server.stop()
 
 
-def _listen(port: int) -> socket.socket:
+def listen(port: int) -> socket.socket:
+    """A socket that listens on a port of this machine; 0 takes a free one.
+
+    Raises:
+        UsageError: the port is taken, or is none.
+    """
     if not 0 <= port <= 65535:
         raise UsageError(f"A TCP port is a number from 1 to 65535 (0 takes a free one), got {port}.")
     try:
         return socket.create_server((LOOPBACK, port))
     except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise UsageError(f"Port {port} is taken. Leave the port out, and a free one is found.") from None
-        raise UsageError(f"Cannot listen on port {port}: {error}. Leave the port out.") from None
+        problem = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
+        raise UsageError(f"Port {port} {problem}. Leave the port out, and a free one is found.") from None
 
 
 async def _start_here(app: object, listener: socket.socket) -> Server:
