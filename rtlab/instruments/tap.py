@@ -24,7 +24,7 @@ from rtlab.instruments.recording import Recording
 from rtlab.instruments.relay import Relay
 from rtlab.instruments.transcript import Direction, Row, Transcript
 from rtlab.servers import registry
-from rtlab.servers.hosting import LOOPBACK, Server, listen
+from rtlab.servers.hosting import Server, listen
 
 __all__ = ["DEADLINE_S", "Tap", "start_tap", "tap"]
 
