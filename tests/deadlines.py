@@ -1,7 +1,7 @@
 """The one scale of every deadline in the tests: a slow machine sets RTLAB_TIME_SCALE=3 and all of them stretch."""
 
-import os
+from rtlab.grading.results import time_scale
 
-SCALE = float(os.environ.get("RTLAB_TIME_SCALE", "1"))
+SCALE = time_scale()
 WAIT_S = 20 * SCALE
 """How long a test waits for an event that always comes. A test that reaches it has failed."""

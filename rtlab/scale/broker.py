@@ -75,9 +75,8 @@ class Broker:
                 await self.child.aclose()
 
     def __repr__(self) -> str:
-        state = "running" if self.running else "stopped"
-        if self.child is not None and not self._stopped and not self.running:
-            state = repr(self.child).rpartition(", ")[2].rstrip(">")
+        alive = "running" if self.child is None else self.child.state
+        state = "stopped" if self._stopped else alive
         return f"<Broker {_without_password(self.url)}, {self._what}, {state}>"
 
 

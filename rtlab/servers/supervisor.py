@@ -242,10 +242,14 @@ class Child:
             problem = f"ended with {describe_status(self.returncode)}" if self.returncode is not None else "failed"
         return ChildError(self.name, problem, self.log.tail())
 
-    def __repr__(self) -> str:
+    @property
+    def state(self) -> str:
+        """In words: "running", or how it ended."""
         code = self.poll()
-        state = "running" if code is None else f"ended with {describe_status(code)}"
-        return f"<Child {self.name}, process {self.pid}, {state}>"
+        return "running" if code is None else f"ended with {describe_status(code)}"
+
+    def __repr__(self) -> str:
+        return f"<Child {self.name}, process {self.pid}, {self.state}>"
 
     def _close_lifeline(self) -> None:
         """Let the watchdog go, which takes milliseconds: it kills what the child left and removes the directory."""
