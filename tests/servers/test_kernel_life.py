@@ -105,6 +105,14 @@ class Kernel:
                     case "status" if message["content"]["execution_state"] == "idle":
                         return printed, error
 
+    async def speaks(self, request: str) -> None:
+        """Wait until a cell has printed something: from then on the interrupt button is meant for its code."""
+        async with asyncio.timeout(WAIT_S):
+            while True:
+                message = await self.client.get_iopub_msg()
+                if message["parent_header"].get("msg_id") == request and message["msg_type"] == "stream":
+                    return
+
     async def run(self, code: str, cell_id: str = "a-cell") -> str:
         """Run a cell that has no error. Gives what it printed."""
         printed, error = await self.result(await self.send(code, cell_id))
@@ -169,7 +177,7 @@ async def test_nothing_outlives_the_kernel(kernel, end):
 async def test_the_interrupt_button_spares_what_runs(kernel):
     started = json.loads(await kernel.run(CHILDREN))
     running = await kernel.send("import asyncio; print('waiting', flush=True); await asyncio.sleep(1000)")
-    await kernel.client.get_iopub_msg(timeout=WAIT_S)
+    await kernel.speaks(running)
     await kernel.manager.interrupt_kernel()
     _, error = await kernel.result(running)
     assert error in {"CancelledError", "KeyboardInterrupt"}
@@ -210,8 +218,7 @@ async def test_the_interrupt_button_lands_at_once(kernel):
 
     async def latency(code: str) -> float:
         running = await kernel.send(f"print('go', flush=True)\n{textwrap.dedent(code)}")
-        while (await kernel.client.get_iopub_msg(timeout=WAIT_S))["msg_type"] != "stream":
-            pass
+        await kernel.speaks(running)
         began = time.perf_counter()
         await kernel.manager.interrupt_kernel()
         await kernel.result(running)
