@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from rtlab.servers.hosting import Server as Server
     from rtlab.servers.hosting import serve as serve
     from rtlab.servers.hosting import start as start
+    from rtlab.servers.javascript import NodeRun as NodeRun
+    from rtlab.servers.javascript import node as node
+    from rtlab.servers.javascript import node_server as node_server
+    from rtlab.servers.javascript import start_node as start_node
     from rtlab.servers.registry import resources as resources
 
 __version__ = "0.1.0"
@@ -31,6 +35,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "ChildError": "rtlab.errors",
     "MissingProgramError": "rtlab.errors",
+    "NodeRun": "rtlab.servers.javascript",
     "RtlabError": "rtlab.errors",
     "Server": "rtlab.servers.hosting",
     "Tap": "rtlab.instruments.tap",
@@ -39,9 +44,12 @@ _HOMES = {
     "UsageError": "rtlab.errors",
     "diagnose": "rtlab.instruments.doctor",
     "grade": "rtlab.grading.report",
+    "node": "rtlab.servers.javascript",
+    "node_server": "rtlab.servers.javascript",
     "resources": "rtlab.servers.registry",
     "serve": "rtlab.servers.hosting",
     "start": "rtlab.servers.hosting",
+    "start_node": "rtlab.servers.javascript",
     "start_tap": "rtlab.instruments.tap",
     "tap": "rtlab.instruments.tap",
 }
@@ -49,6 +57,7 @@ _HOMES = {
 __all__ = [
     "ChildError",
     "MissingProgramError",
+    "NodeRun",
     "RtlabError",
     "Server",
     "Tap",
@@ -58,9 +67,12 @@ __all__ = [
     "__version__",
     "diagnose",
     "grade",
+    "node",
+    "node_server",
     "resources",
     "serve",
     "start",
+    "start_node",
     "start_tap",
     "tap",
 ]

@@ -22,7 +22,7 @@ from pathlib import Path
 from rtlab.errors import ChildError, MissingProgramError, RtlabError
 from rtlab.instruments.diagnosis import Check, Status
 from rtlab.servers import programs
-from rtlab.servers.course import course_root, javascript_client
+from rtlab.servers.course import course_root, javascript_packages
 
 __all__ = ["PROBES", "PROBE_S"]
 
@@ -106,14 +106,14 @@ def node() -> Check:
 
 
 def javascript() -> Check:
-    """The official JavaScript client."""
+    """The official JavaScript client and server, and what else a script in Node has at hand."""
     required = course_root() is not None
     try:
-        client = javascript_client()
+        found = javascript_packages()
     except MissingProgramError as error:
-        return Check("JavaScript client", Status.MISSING, "not found", error.advice, required)
-    found = f"{client.name} {client.version}, {short(client.path)}"
-    return Check("JavaScript client", Status.OK, found, required=required)
+        return Check("JavaScript packages", Status.MISSING, f"{error.program} not found", error.advice, required)
+    named = ", ".join(f"{package.name} {package.version}" for package in found)
+    return Check("JavaScript packages", Status.OK, f"{named}; {short(found[0].path.parent)}", required=required)
 
 
 def chromium() -> Check:
@@ -195,7 +195,7 @@ PROBES: dict[str, Probe] = {
     "Valkey": valkey,
     "nginx": nginx,
     "Node": node,
-    "JavaScript client": javascript,
+    "JavaScript packages": javascript,
     "Chromium": chromium,
     "Open files": open_files,
     "Free port": free_port,

@@ -1,6 +1,6 @@
 """Where the course lies on this machine.
 
-What lives here: the course's folder, and the JavaScript client that `make install` puts into it. It must not know
+What lives here: the course's folder, and the JavaScript packages that `make install` puts into it. It must not know
 what is in a chapter or an exercise.
 """
 
@@ -13,10 +13,10 @@ from pathlib import Path
 
 from rtlab.errors import MissingProgramError
 
-__all__ = ["JavaScriptPackage", "course_root", "javascript_client"]
+__all__ = ["PACKAGES", "JavaScriptPackage", "course_root", "javascript_packages"]
 
-CLIENT = "socket.io-client"
-"""The official JavaScript client's name on npm."""
+PACKAGES = ("socket.io-client", "socket.io", "socket.io-msgpack-parser", "ws")
+"""What the JavaScript side stands on, by its names on npm: the official client first."""
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,34 @@ def course_root(start: Path | None = None) -> Path | None:
     return None
 
 
-def javascript_client(start: Path | None = None) -> JavaScriptPackage:
-    """The official JavaScript client, in the first ``node_modules`` from `start` (the working directory) upwards,
-    as Node itself looks for it; then beside rtlab.
+def javascript_packages(start: Path | None = None) -> tuple[JavaScriptPackage, ...]:
+    """All of `PACKAGES`, in the first ``node_modules`` from `start` (the working directory) upwards that has the
+    first of them, as Node itself looks for it; then beside rtlab.
 
     Raises:
-        MissingProgramError: it is in none of them.
+        MissingProgramError: there is no such ``node_modules``, or it lacks some; the message names them.
     """
     for folder in _upwards(start):
-        path = folder / "node_modules" / CLIENT
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            manifest = json.loads((path / "package.json").read_text(encoding="utf-8"))
-            return JavaScriptPackage(CLIENT, path, str(manifest["version"]))
-    raise MissingProgramError(f"The JavaScript client ({CLIENT})", "Run `make install` in the course's folder.")
+        found = {name: _installed(folder / "node_modules", name) for name in PACKAGES}
+        if found[PACKAGES[0]]:
+            break
+    else:
+        found = {}
+    missing = [name for name in PACKAGES if not found.get(name)]
+    if missing:
+        raise MissingProgramError(
+            f"The JavaScript side (npm: {', '.join(missing)})",
+            "Run `make install` in the course's folder (in an environment of your own: `npm ci`).",
+        )
+    return tuple(package for package in found.values() if package)
+
+
+def _installed(folder: Path, name: str) -> JavaScriptPackage | None:
+    """A package in a ``node_modules``."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        manifest = json.loads((folder / name / "package.json").read_text(encoding="utf-8"))
+        return JavaScriptPackage(name, folder / name, str(manifest["version"]))
+    return None
 
 
 def _upwards(start: Path | None) -> list[Path]:

@@ -199,17 +199,31 @@ def test_a_program_that_fails_says_so(tmp_path):
         programs.Program("Text", (str(text),), "").version()
 
 
-def test_the_course_and_its_javascript_client_are_found_from_any_folder_in_it(tmp_path):
+def install(node_modules: Path, *names: str) -> None:
+    """Put packages of version 1.2.3 into a folder."""
+    for name in names:
+        (node_modules / name).mkdir(parents=True)
+        (node_modules / name / "package.json").write_text(json.dumps({"version": "1.2.3"}))
+
+
+def test_the_course_and_its_javascript_packages_are_found_from_any_folder_in_it(tmp_path):
     inside = tmp_path / "course/notebooks/deep"
     inside.mkdir(parents=True)
     (tmp_path / "course/exercises").mkdir()
     assert course.course_root(inside) == (tmp_path / "course").resolve()
-    package = tmp_path / "course/node_modules/socket.io-client"
-    package.mkdir(parents=True)
-    (package / "package.json").write_text(json.dumps({"version": "1.2.3"}))
-    assert course.javascript_client(inside) == course.JavaScriptPackage("socket.io-client", package.resolve(), "1.2.3")
+    modules = tmp_path / "course/node_modules"
+    install(modules, *course.PACKAGES)
+    found = course.javascript_packages(inside)
+    assert found[0] == course.JavaScriptPackage("socket.io-client", (modules / "socket.io-client").resolve(), "1.2.3")
+    assert [package.name for package in found] == list(course.PACKAGES)
+
+
+def test_a_missing_javascript_package_is_named(tmp_path):
+    install(tmp_path / "node_modules", "socket.io-client", "ws")
+    with pytest.raises(MissingProgramError, match=r"npm: socket.io, socket.io-msgpack-parser\).*make install"):
+        course.javascript_packages(tmp_path)
 
 
 def test_from_elsewhere_the_course_is_found_beside_rtlab(tmp_path):
     assert course.course_root(tmp_path) == REPOSITORY
-    assert course.javascript_client(tmp_path).path.is_relative_to(REPOSITORY)
+    assert course.javascript_packages(tmp_path)[0].path.is_relative_to(REPOSITORY)
