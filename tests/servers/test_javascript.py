@@ -190,7 +190,7 @@ async def test_a_server_that_an_exception_ends():
     server = await rtlab.start_node(ECHO, msgpack=False)
     try:
         run = await rtlab.node(
-            "const s = io(url, { transports: ['websocket'] }); s.emit('fail'); return (await once(s, 'disconnect'))[0];",
+            "const s = io(url, { transports: ['websocket'] });\ns.emit('fail');\nreturn (await once(s, 'disconnect'))[0];",
             url=server.url,
         )
         assert run.value == "transport close"
