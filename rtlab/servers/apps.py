@@ -6,12 +6,14 @@ What lives here: one small runner per kind. It must not choose ports or start pr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
 import inspect
+import logging
 import re
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -39,9 +41,11 @@ class Hostable(Protocol):
 
 ACCEPTED = (
     "an aiohttp web.Application, an async function that takes one WebSocket connection (for the websockets "
-    "library), a socketio.AsyncServer, a function without arguments that gives one of these, or an import "
-    "string like 'chat:app'"
+    "library), a socketio.AsyncServer, an ASGI app (FastAPI, Starlette, socketio.ASGIApp), a function without "
+    "arguments that gives one of these, or an import string like 'chat:app'"
 )
+ASGI_ARGUMENTS = 3
+"""Scope, receive and send (ASGI 3.0, "Applications")."""
 
 
 async def resolve(app: object) -> object:
@@ -74,6 +78,8 @@ async def run_app(app: object, listener: socket.socket) -> Close:
     socketio = sys.modules.get("socketio")
     if socketio is not None and isinstance(app, socketio.AsyncServer):
         return await _run_socketio(app, listener)
+    if _is_asgi(app):  # asked before Hostable: Starlette and FastAPI have a method `host` of their own
+        return await _run_asgi(app, listener)
     if isinstance(app, Hostable):
         return await app.host(listener)
     if inspect.iscoroutinefunction(app) and _required_arguments(app) == 1:
@@ -117,6 +123,8 @@ def describe(app: object) -> str:
     kind = type(app)
     if kind.__module__.startswith("aiohttp."):
         return "aiohttp application"
+    if _is_asgi(app):
+        return f"ASGI app {getattr(app, '__name__', kind.__name__)}"
     if kind.__module__.startswith("socketio."):
         return "Socket.IO server"
     if isinstance(app, Hostable):
@@ -142,7 +150,8 @@ async def _run_socketio(server: Any, listener: socket.socket) -> Close:
 
     if server.eio.async_mode != "aiohttp":
         raise UsageError(
-            f"Expected socketio.AsyncServer(async_mode='aiohttp'), got one with async_mode={server.eio.async_mode!r}."
+            f"Expected socketio.AsyncServer(async_mode='aiohttp'), got one with async_mode={server.eio.async_mode!r}. "
+            "An async_mode='asgi' server is passed as socketio.ASGIApp(server)."
         )
     app = web.Application()
     server.attach(app)
@@ -182,6 +191,71 @@ async def _run_websockets(
         await closed
 
     return stop
+
+
+async def _run_asgi(app: Any, listener: socket.socket) -> Close:
+    try:
+        uvicorn: Any = importlib.import_module("uvicorn")
+    except ModuleNotFoundError:
+        raise UsageError(
+            "An ASGI app is run by uvicorn, which is not installed. Install what the course needs (`make install`), "
+            "or uvicorn alone: python -m pip install uvicorn"
+        ) from None
+    config = uvicorn.Config(
+        app, http="h11", ws="websockets-sansio", interface="asgi3", log_level="warning", log_config=None
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    # The steps of its `serve`, one by one: that would take over the signals of this process, and exit with it.
+    try:
+        await server.startup(sockets=[listener])
+    except SystemExit:
+        raise UsageError(f"{describe(app)} did not start: its lifespan failed. uvicorn's log says why.") from None
+    running = asyncio.ensure_future(server.main_loop())
+
+    async def stop() -> None:
+        running.cancel()
+        await asyncio.wait([running])
+        if hasattr(app, "engineio_server"):  # socketio.ASGIApp has a background task of its own
+            await app.engineio_server.shutdown()
+        ending = asyncio.get_running_loop().call_later(STOP_S, _end_requests, server.server_state)
+        with _silent_about_cancelling():
+            await server.shutdown(sockets=[listener])
+        ending.cancel()
+
+    return stop
+
+
+def _end_requests(state: Any) -> None:
+    """End what uvicorn would wait for without a limit: requests that are not answered, and their connections."""
+    for connection in list(state.connections):
+        connection.transport.abort()
+    for task in list(state.tasks):
+        task.cancel()
+
+
+@contextlib.contextmanager
+def _silent_about_cancelling() -> Iterator[None]:
+    """Inside, uvicorn logs no traceback for a request that was cancelled because its server stops."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+    logger = logging.getLogger("uvicorn.error")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)
+
+
+def _is_asgi(app: object) -> bool:
+    """Whether it is an async callable with the arguments of ASGI: a function, or an object such as a framework's."""
+    if inspect.isclass(app) or not callable(app):
+        return False
+    is_async = inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(app.__call__)
+    return is_async and _required_arguments(app) == ASGI_ARGUMENTS
 
 
 def _required_arguments(app: Callable[..., object]) -> int:

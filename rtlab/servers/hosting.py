@@ -99,8 +99,8 @@ async def start(app: object, *, in_child: bool = False, port: int = 0, name: str
 
     Args:
         app: an aiohttp `web.Application`; an ``async def handler(websocket)`` for the websockets library; a
-            `socketio.AsyncServer`; a function without arguments that gives one of these; or an import string
-            like ``"chat:app"``.
+            `socketio.AsyncServer` for aiohttp; an ASGI app, like FastAPI's or a `socketio.ASGIApp`, run by uvicorn; a
+            function without arguments that gives one of these; or an import string like ``"chat:app"``.
         in_child: run it in a process of its own. The app must then be an import string.
         port: a TCP port; 0 takes a free one.
         name: replaces whatever was started under the same name, instead of by the same cell.
