@@ -190,7 +190,11 @@ async def test_a_server_that_an_exception_ends():
     server = await rtlab.start_node(ECHO, msgpack=False)
     try:
         run = await rtlab.node(
-            "const s = io(url, { transports: ['websocket'] });\ns.emit('fail');\nreturn (await once(s, 'disconnect'))[0];",
+            """
+            const socket = io(url, { transports: ["websocket"] });
+            socket.emit("fail");
+            return (await once(socket, "disconnect"))[0];
+            """,
             url=server.url,
         )
         assert run.value == "transport close"
