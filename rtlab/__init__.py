@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rtlab import realtime as realtime
     from rtlab.errors import ChildError as ChildError
     from rtlab.errors import MissingProgramError as MissingProgramError
     from rtlab.errors import RtlabError as RtlabError
@@ -69,6 +70,7 @@ __all__ = [
     "grade",
     "node",
     "node_server",
+    "realtime",
     "resources",
     "serve",
     "start",
@@ -78,7 +80,13 @@ __all__ = [
 ]
 
 
+_PACKAGES = ("realtime",)
+"""Packages that are public as a whole: ``rtlab.realtime.Server``."""
+
+
 def __getattr__(name: str) -> object:
+    if name in _PACKAGES:
+        return import_module(f"rtlab.{name}")
     if name in _HOMES:
         value = getattr(import_module(_HOMES[name]), name)
         globals()[name] = value

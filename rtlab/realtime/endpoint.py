@@ -1,0 +1,268 @@
+"""The HTTP side of an Engine.IO server on aiohttp (Engine.IO protocol v4).
+
+What lives here: `Endpoint`, which answers the requests for one path: handshakes, polls, posts and upgrades. It must not
+know what becomes of a message, nor of a session that has ended; `engine` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import engineio
+from aiohttp import WSMsgType, web
+from engineio.async_drivers.aiohttp import translate_request
+
+from rtlab.errors import ProtocolError
+from rtlab.realtime.limits import CLOSE_S, UPGRADE_TIMEOUT_S, Guards
+from rtlab.realtime.message import NOOP, Message
+from rtlab.realtime.peer import set_peer
+from rtlab.realtime.refusals import Refusal, Refused
+from rtlab.realtime.session import Reason, Session
+from rtlab.realtime.transports import Polling, Socket
+from rtlab.wire.engineio import Handshake, PacketType, decode_packet, decode_payload, encode_packet
+from rtlab.wire.engineio import Packet as EnginePacket
+
+__all__ = ["Endpoint"]
+
+
+class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
+    """The half of `Engine` that speaks HTTP."""
+
+    guards: Guards
+    sockets: dict[str, Session]
+    lingering: dict[str, Session]
+    """Sessions that the server has closed, and whose clients have not fetched the news yet."""
+
+    def new_session(self) -> Session:
+        """A session, known by its id from now on."""
+        raise NotImplementedError
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request for the endpoint: a handshake, a poll, a post or an upgrade."""
+        environ = self._environ(request)
+        try:
+            self._check_origin(environ)
+            response = await self._answer(request, environ)
+        except Refused as refused:
+            self.logger.info("refused: %s", refused)
+            response = refused.response()
+        if not response.prepared:
+            response.headers.update(self._cors_headers(environ))
+        return response
+
+    async def _answer(self, request: web.Request, environ: dict[str, Any]) -> web.StreamResponse:
+        if request.method == "OPTIONS":
+            return web.Response(text="ok")
+        query = request.query
+        transport = query.get("transport", "")
+        if transport not in self.transports:
+            raise Refused(Refusal.UNKNOWN_TRANSPORT, f"transport={transport!r}")
+        sid = query.get("sid")
+        if sid is None:
+            if request.method != "GET":
+                raise Refused(Refusal.BAD_METHOD, request.method)
+            if query.get("EIO") != "4":
+                raise Refused(Refusal.UNSUPPORTED_VERSION, f"EIO={query.get('EIO')!r}")
+            if transport == "websocket" and not _asks_for_websocket(request):
+                raise Refused(Refusal.BAD_REQUEST, "no upgrade")
+            return await self._open(request, environ, transport)
+        session = self.sockets.get(sid) or self.lingering.get(sid)
+        if session is None or session.closed:
+            return self._gone(session, request.method)
+        if _asks_for_websocket(request):
+            return await self._upgrade(request, session)
+        if transport != "polling" or not isinstance(session.transport, Polling):
+            raise Refused(Refusal.BAD_REQUEST, f"the session is on {session.transport.name}")
+        if request.method == "GET":
+            return await self._poll(request, session, session.transport)
+        if request.method == "POST":
+            return await self._post(request, session)
+        raise Refused(Refusal.BAD_METHOD, request.method)
+
+    async def _open(self, request: web.Request, environ: dict[str, Any], transport: str) -> web.StreamResponse:
+        """The handshake (Engine.IO protocol v4, Handshake)."""
+        session = self.new_session()
+        try:
+            await self.handlers["connect"](session.sid, environ)
+            handshake = Handshake(
+                session.sid,
+                ("websocket",)
+                if self.allow_upgrades and transport == "polling" and "websocket" in self.transports
+                else (),
+                round((self.ping_interval + self.ping_interval_grace_period) * 1000),
+                round(self.ping_timeout * 1000),
+                self.max_http_buffer_size,
+            )
+            hello = Message(encode_packet(EnginePacket(PacketType.OPEN, handshake.encode())))
+            if transport == "polling":
+                session.open()
+                response = web.Response(text=hello.body)
+                if self.cookie:
+                    response.headers.add("Set-Cookie", self._session_cookie(session.sid))
+                return response
+            ws = self._websocket()
+            await ws.prepare(request)
+        except BaseException:
+            session.close(Reason.TRANSPORT_ERROR)
+            raise
+        socket = self._socket(ws, request, session)
+        session.transport = socket
+        session.open()
+        session.send(hello)
+        return await self._read(session, ws)
+
+    async def _poll(self, request: web.Request, session: Session, polling: Polling) -> web.Response:
+        """A GET, which waits until there is something to say (Engine.IO protocol v4, HTTP long-polling)."""
+        if polling.waiting:
+            session.close(Reason.TRANSPORT_ERROR)
+            raise Refused(Refusal.BAD_REQUEST, "a second GET while the first one waits")
+        if not polling.queue and not session.probed:
+            try:
+                await polling.wait()
+            except asyncio.CancelledError:
+                session.close(Reason.TRANSPORT_CLOSE)
+                raise
+        if request.transport is None or request.transport.is_closing():
+            session.close(Reason.TRANSPORT_CLOSE)
+        return self._body_of(session.last_words() if session.closed else polling.take() or [NOOP])
+
+    async def _post(self, request: web.Request, session: Session) -> web.Response:
+        """A POST, which brings what the client has to say."""
+        if session.posting:
+            session.close(Reason.TRANSPORT_ERROR)
+            raise Refused(Refusal.BAD_REQUEST, "a second POST while the first one is read")
+        session.posting = True
+        try:
+            async with asyncio.timeout(self.ping_interval + self.ping_timeout):
+                body = await self._body(request, session)
+            for packet in body:
+                await session.receive(packet)
+        except TimeoutError:
+            session.close(Reason.TRANSPORT_ERROR)
+            raise Refused(Refusal.BAD_REQUEST, "the body took too long") from None
+        finally:
+            session.posting = False
+        return web.Response(text="ok")
+
+    async def _body(self, request: web.Request, session: Session) -> list[EnginePacket]:
+        chunks, size = [], 0
+        async for chunk in request.content.iter_any():
+            size += len(chunk)
+            if size > self.max_http_buffer_size:
+                session.close(Reason.TRANSPORT_ERROR)
+                raise Refused(Refusal.TOO_LARGE, f"a body of more than {self.max_http_buffer_size:,} bytes")
+            chunks.append(chunk)
+        limit = self.guards.max_packets_per_payload
+        try:
+            text = b"".join(chunks).decode()
+            if limit is not None and text.count("\x1e") >= limit:
+                session.close(Reason.TRANSPORT_ERROR)
+                raise Refused(Refusal.TOO_LARGE, f"more than {limit:,} packets in one body")
+            return decode_payload(text)
+        except UnicodeDecodeError as error:
+            refused = ProtocolError(f"expected a body in UTF-8: {error.reason}", rule="Engine.IO protocol v4")
+        except ProtocolError as error:
+            refused = error
+        session.violate(refused)
+        raise Refused(Refusal.BAD_REQUEST, refused.problem)
+
+    async def _upgrade(self, request: web.Request, session: Session) -> web.StreamResponse:
+        """A WebSocket for a session that polls: probe, answer, change (Engine.IO protocol v4, Upgrade)."""
+        if not self.allow_upgrades or "websocket" not in self.transports:
+            raise Refused(Refusal.BAD_REQUEST, "no upgrades here")
+        if session.upgrading is not None or not isinstance(session.transport, Polling):
+            raise Refused(Refusal.BAD_REQUEST, "the session has a WebSocket already")
+        ws = self._websocket()
+        await ws.prepare(request)
+        socket = session.upgrading = self._socket(ws, request, session)
+        try:
+            async with asyncio.timeout(UPGRADE_TIMEOUT_S):
+                if await _next(ws) == EnginePacket(PacketType.PING, "probe") and not session.closed:
+                    socket.send(Message("3probe"))
+                    session.probed = True
+                    session.transport.wake()  # its GET ends with a NOOP, and the client can go over
+                    if await _next(ws) == EnginePacket(PacketType.UPGRADE) and not session.closed:
+                        session.upgrade(socket)
+        except (TimeoutError, ProtocolError):
+            pass
+        finally:
+            if session.upgrading is socket:  # it went wrong: the session goes on with polling
+                session.upgrading, session.probed = None, False
+                self.spawn(socket.close(1002, "expected a probe, then an upgrade"))
+        return await self._read(session, ws) if session.transport.name == socket.name else ws
+
+    async def _read(self, session: Session, ws: web.WebSocketResponse) -> web.WebSocketResponse:
+        """Take what a WebSocket brings until it ends."""
+        reason = Reason.TRANSPORT_CLOSE
+        try:
+            while not session.closed:
+                packet = await _next(ws)
+                if packet is None:
+                    break
+                await session.receive(packet)
+        except ProtocolError as error:
+            session.violate(error)
+        except asyncio.CancelledError:
+            reason = Reason.SERVER_DISCONNECT
+            raise
+        finally:
+            session.close(reason)
+        await session.hung_up()
+        return ws
+
+    def _gone(self, session: Session | None, method: str) -> web.Response:
+        """What a request for a session that is over is answered (Engine.IO protocol v4, HTTP long-polling)."""
+        if method == "GET" and session is not None and session.closed == Reason.SERVER_DISCONNECT and not session.told:
+            return self._body_of(session.last_words())
+        raise Refused(Refusal.UNKNOWN_SESSION, "there is none, or it is closed")
+
+    def _body_of(self, messages: list[Message]) -> web.Response:
+        response = web.Response(text="\x1e".join(message.body for message in messages))
+        if self.http_compression and len(response.body or b"") >= self.compression_threshold:  # type: ignore[arg-type]
+            response.enable_compression()
+        return response
+
+    def _environ(self, request: web.Request) -> dict[str, Any]:
+        environ: dict[str, Any] = translate_request(request)
+        if self.guards.real_peer_address:
+            peername = request.transport.get_extra_info("peername") if request.transport is not None else None
+            port = peername[1] if isinstance(peername, tuple) else 0
+            secure = request.transport is not None and request.transport.get_extra_info("sslcontext") is not None
+            set_peer(environ, request.remote or "", port, "https" if secure else "http", self.guards.proxies)
+        return environ
+
+    def _check_origin(self, environ: dict[str, Any]) -> None:
+        """Refuse a foreign Origin, for HTTP and WebSocket alike: browsers apply CORS to the first only."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin and self.cors_allowed_origins != []:
+            allowed = self._cors_allowed_origins(environ)
+            if allowed is not None and origin not in allowed:
+                raise Refused(Refusal.FORBIDDEN, f"{origin} is not an accepted origin")
+
+    def _session_cookie(self, sid: str) -> str:
+        attributes = self.cookie
+        if not isinstance(attributes, dict):
+            attributes = {"name": attributes, "path": "/", "SameSite": "Lax"}
+        return str(self._generate_sid_cookie(sid, attributes))
+
+    def _websocket(self) -> web.WebSocketResponse:
+        return web.WebSocketResponse(
+            timeout=CLOSE_S, compress=self.guards.compress_over is not None, max_msg_size=self.max_http_buffer_size
+        )
+
+    def _socket(self, ws: web.WebSocketResponse, request: web.Request, session: Session) -> Socket:
+        guards = self.guards
+        return Socket(ws, request, guards.max_queued_bytes, guards.compress_over, session.cut_off)
+
+
+async def _next(ws: web.WebSocketResponse) -> EnginePacket | None:
+    """The next packet; None when there is none any more. Raises ProtocolError."""
+    message = await ws.receive()
+    if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+        return decode_packet(message.data)
+    return None
+
+
+def _asks_for_websocket(request: web.Request) -> bool:
+    return request.method == "GET" and request.headers.get("Upgrade", "").lower() == "websocket"

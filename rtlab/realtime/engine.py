@@ -1,0 +1,160 @@
+"""An Engine.IO server on aiohttp (Engine.IO protocol v4).
+
+What lives here: `Engine`, which stands in for `engineio.AsyncServer` below a Socket.IO server: it takes its options,
+keeps its names, and owns the sessions. `endpoint` answers the requests. It must not know Socket.IO.
+
+It inherits the reading of options, the CORS rules and the cookies; the sessions are ours. python-engineio's own have a
+queue without a bound, a monitor that finds dead peers late, and a body of 16 packets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from aiohttp import web
+from engineio import packet as engineio_packet
+
+from rtlab.errors import ProtocolError, UsageError
+from rtlab.realtime.endpoint import Endpoint
+from rtlab.realtime.limits import CLOSE_S, LONGEST_PING_S, SOCKET_ID_PREFIX, Guards
+from rtlab.realtime.message import Message
+from rtlab.realtime.session import Reason, Session
+from rtlab.realtime.transports import Polling
+
+__all__ = ["Engine"]
+
+LINGER_S = 10.0
+"""Seconds in which a client that polls can still fetch what the server said last before it closed the session."""
+
+
+class Engine(Endpoint):
+    """An Engine.IO server with the options of `engineio.AsyncServer`, for aiohttp.
+
+    Args:
+        guards: what it guards against.
+        **options: those of `engineio.AsyncServer`.
+
+    Raises:
+        UsageError: an option that this server cannot honour, or a ping interval that nobody can mean.
+    """
+
+    def __init__(self, *, guards: Guards, **options: Any) -> None:
+        if options.get("async_mode") not in {None, "aiohttp"}:
+            raise UsageError(f"This server runs on aiohttp: expected no async_mode, got {options['async_mode']!r}.")
+        super().__init__(**{**options, "async_mode": "aiohttp"})
+        self.guards = guards
+        self.monitors = options.get("monitor_clients") is not False
+        self.sockets: dict[str, Session] = {}
+        self.lingering: dict[str, Session] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        if guards.whole_ping_interval:
+            _check_ping("ping_interval", self.ping_interval, whole=True)
+            _check_ping("ping_timeout", self.ping_timeout, whole=False)
+
+    # What a Socket.IO server asks of it
+
+    def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
+        """Answer requests below this path of an app, and close the sessions when it shuts down."""
+        super().attach(app, engineio_path)
+        app.on_shutdown.append(self._on_shutdown)
+
+    def generate_id(self) -> str:
+        """A new Socket.IO id. It cannot be guessed, and no room of an application can have such a name."""
+        return f"{SOCKET_ID_PREFIX}{super().generate_id()}"
+
+    def new_session(self) -> Session:
+        """A session, with an id that cannot be guessed."""
+        session = Session(self, super().generate_id())
+        self.sockets[session.sid] = session
+        return session
+
+    def transport(self, sid: str) -> str:
+        """ "polling" or "websocket"."""
+        return self._get_socket(sid).transport.name
+
+    async def send_packet(self, sid: str, pkt: engineio_packet.Packet) -> None:
+        """Send a packet of python-engineio's. A session that is gone hears nothing."""
+        self.send_message(sid, Message(pkt.encode()))
+
+    def send_message(self, sid: str | None, message: Message) -> None:
+        """Send a message. A session that is gone hears nothing."""
+        session = self.sockets.get(sid) if sid is not None else None
+        if session is not None:
+            session.send(message)
+
+    async def disconnect(self, sid: str | None = None) -> None:
+        """Close a session, or all of them, and wait until their disconnect handlers have run."""
+        sessions = list(self.sockets.values()) if sid is None else [self.sockets[sid]] if sid in self.sockets else []
+        for session in sessions:
+            session.close(Reason.SERVER_DISCONNECT)
+        await asyncio.gather(*(session.ended.wait() for session in sessions if not session.busy))
+
+    async def shutdown(self) -> None:
+        """Close all sessions, and wait until their clients have been told or have had their time."""
+        await self.disconnect()
+        tasks = self._tasks - {asyncio.current_task()}
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=CLOSE_S)
+            for task in late:
+                task.cancel()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run it beside everything else, and say so in the log if it fails."""
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    # What a session asks of it
+
+    async def handle(self, session: Session, data: str | bytes) -> None:
+        """Give a message to whoever stands above. Raises ProtocolError if that one does."""
+        try:
+            await self.handlers["message"](session.sid, data)
+        except ProtocolError:
+            raise
+        except Exception:
+            self.logger.exception("%s: a handler failed", session.sid)
+
+    async def ended(self, session: Session, reason: str) -> None:
+        """A session is over."""
+        try:
+            await self.handlers["disconnect"](session.sid, reason)
+        except Exception:
+            self.logger.exception("%s: a disconnect handler failed", session.sid)
+        finally:
+            self.sockets.pop(session.sid, None)
+            if reason == Reason.SERVER_DISCONNECT and isinstance(session.transport, Polling) and not session.told:
+                self.lingering[session.sid] = session
+                asyncio.get_running_loop().call_later(LINGER_S, self._forget, session.sid)
+
+    def _get_socket(self, sid: str) -> Session:
+        return self.sockets[sid]
+
+    async def _on_shutdown(self, _: web.Application) -> None:
+        await self.shutdown()
+
+    def _forget(self, sid: str) -> None:
+        self.lingering.pop(sid, None)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.logger.error("a task of the server failed", exc_info=error)
+
+
+def _check_ping(name: str, seconds: object, *, whole: bool) -> None:
+    off = "Guards(whole_ping_interval=False) takes it all the same."
+    if not isinstance(seconds, int | float) or not seconds > 0:
+        raise UsageError(f"Expected {name} as a positive number of seconds, got {seconds!r}.")
+    if seconds > LONGEST_PING_S:
+        raise UsageError(
+            f"{name}={seconds!r} is {seconds / 3600:.1f} hours: Python counts seconds where JavaScript counts "
+            f"milliseconds. Did you mean {seconds / 1000:g}? {off}"
+        )
+    if whole and seconds != int(seconds):
+        raise UsageError(
+            f"Expected {name} as a whole number of seconds, got {seconds!r}: other servers truncate it. {off}"
+        )

@@ -1,0 +1,40 @@
+"""How a request is refused: Node's codes and messages, so that every client understands them.
+
+What lives here: the table of refusals, and the exception that carries one out of a request handler.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+
+from aiohttp import web
+
+__all__ = ["Refusal", "Refused"]
+
+
+class Refusal(enum.Enum):
+    """The HTTP status, the code that clients read, and its message (engine.io 6, Server.errors)."""
+
+    UNKNOWN_TRANSPORT = (400, 0, "Transport unknown")
+    UNKNOWN_SESSION = (400, 1, "Session ID unknown")
+    BAD_METHOD = (400, 2, "Bad handshake method")
+    BAD_REQUEST = (400, 3, "Bad request")
+    FORBIDDEN = (403, 4, "Forbidden")
+    UNSUPPORTED_VERSION = (400, 5, "Unsupported protocol version")
+    TOO_LARGE = (413, 3, "Payload too large")
+
+
+class Refused(Exception):  # noqa: N818 - it never leaves the server: it becomes a response
+    """A request that is answered with a refusal. `detail` is for the log."""
+
+    def __init__(self, refusal: Refusal, detail: str) -> None:
+        self.refusal = refusal
+        super().__init__(f"{refusal.value[2]} ({detail})")
+
+    def response(self) -> web.Response:
+        """What the client gets."""
+        status, code, message = self.refusal.value
+        return web.Response(
+            status=status, text=json.dumps({"code": code, "message": message}), content_type="application/json"
+        )

@@ -1,0 +1,224 @@
+"""A Socket.IO server for aiohttp without the gaps of python-socketio.
+
+What lives here: `Server`, which takes the place of `socketio.AsyncServer(...)`. It applies the guards; the rules
+themselves are in `guards`, the switches in `limits`, the sessions below in `engine`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import socketio
+from socketio import packet as kinds
+
+from rtlab.errors import ProtocolError, UsageError
+from rtlab.realtime import compat
+from rtlab.realtime.doors import EXCHANGE, Client, Doors
+from rtlab.realtime.engine import Engine
+from rtlab.realtime.fanout import guarded
+from rtlab.realtime.guards import event_name, refuse_socket_id, target_of
+from rtlab.realtime.limits import Guards
+from rtlab.realtime.packets import packet_class, reader
+from rtlab.realtime.session import Reason
+from rtlab.wire.socketio import Packet, PacketType
+
+__all__ = ["Server"]
+
+
+class Server(Doors):
+    """A Socket.IO server with the arguments and methods of `socketio.AsyncServer`, on aiohttp.
+
+    Args:
+        client_manager, logger, json, async_handlers, namespaces: as in `socketio.AsyncServer`.
+        guards: what it guards against; `Guards()` closes every gap.
+        serializer: "default" or "msgpack", for all clients.
+        **options: those of `socketio.AsyncServer` and `engineio.AsyncServer`. Times are in seconds.
+
+    Raises:
+        UsageError: an option that this server cannot honour, a ping interval that nobody can mean, or a version of
+            python-socketio in which a guard would have nothing to hold on to.
+    """
+
+    def __init__(
+        self,
+        client_manager: Any = None,
+        logger: Any = False,
+        json: Any = None,
+        async_handlers: bool = True,
+        namespaces: Any = None,
+        *,
+        guards: Guards | None = None,
+        serializer: Any = "default",
+        **options: Any,
+    ) -> None:
+        compat.check()
+        self.guards = guards or Guards()
+        self.held = {}
+        self._clients = {}
+        super().__init__(
+            client_manager=guarded(client_manager or socketio.AsyncManager()),
+            logger=logger,
+            json=json,
+            async_handlers=async_handlers,
+            namespaces=namespaces,
+            serializer=packet_class(serializer),
+            **options,
+        )
+
+    # What an application calls
+
+    async def emit(
+        self,
+        event: str,
+        data: Any = None,
+        to: Any = None,
+        room: Any = None,
+        skip_sid: Any = None,
+        namespace: str | None = None,
+        callback: Any = None,
+        ignore_queue: bool = False,
+    ) -> None:
+        """Emit an event, as in `socketio.AsyncServer`. An empty `to` or `room` is nobody; None is everybody.
+
+        Args:
+            event: its name.
+            data: its argument; a tuple for several.
+            to: a socket id, a room, or several rooms in a list, tuple or set.
+            room: the same.
+            skip_sid: a socket id, or several, that do not get it.
+            namespace: "/" if not given.
+            callback: called with what the client acknowledges.
+            ignore_queue: deliver in this process only.
+        """
+        target = target_of(to, room, self.guards)
+        if target == []:
+            self.logger.warning("emit of %r to nobody: the target was empty", event)
+            return
+        if skip_sid is not None and not isinstance(skip_sid, str):
+            skip_sid = list(skip_sid)
+        await super().emit(
+            event, data, to=target, skip_sid=skip_sid, namespace=namespace, callback=callback, ignore_queue=ignore_queue
+        )
+
+    async def call(
+        self,
+        event: str,
+        data: Any = None,
+        to: Any = None,
+        sid: Any = None,
+        namespace: str | None = None,
+        timeout: float | None = 60,
+        ignore_queue: bool = False,
+    ) -> Any:
+        """Emit to one client and wait for its acknowledgement, as in `socketio.AsyncServer`.
+
+        Raises:
+            ValueError: no client is named.
+            socketio.exceptions.TimeoutError: it did not answer in `timeout` seconds.
+        """
+        if self.guards.empty_target_is_nobody and not (to or sid):
+            raise ValueError("call() asks one client: expected its id in to=, got none.")
+        return await super().call(event, data, to, sid, namespace, timeout, ignore_queue)
+
+    async def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
+        """Put a socket into a room.
+
+        Raises:
+            ValueError: the room is named like another socket, here or on any node.
+        """
+        if self.guards.reserve_socket_ids:
+            refuse_socket_id(sid, room)
+        await super().enter_room(sid, room, namespace)
+
+    async def close_room(self, room: Any, namespace: str | None = None) -> None:
+        """Put everybody out of a room.
+
+        Raises:
+            ValueError: the room is named like a socket.
+        """
+        if self.guards.reserve_socket_ids:
+            refuse_socket_id("", room)
+        await super().close_room(room, namespace)
+
+    async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
+        """Put a socket out of a namespace, wherever it lives."""
+        namespace = namespace or "/"
+        here = self.manager.is_connected(sid, namespace)
+        if not here and not ignore_queue:
+            here = await self.manager.can_disconnect(sid, namespace)
+        if here:
+            eio_sid = self.manager.pre_disconnect(sid, namespace=namespace)
+            await self._send_packet(eio_sid, self.packet_class(kinds.DISCONNECT, namespace=namespace))
+            await self._part(eio_sid, sid, namespace, Reason.SERVER_DISCONNECT)
+
+    def instrument(self, *_: Any, **__: Any) -> Any:
+        """The Socket.IO Admin UI cannot look into this server.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("The Admin UI patches python-engineio's sessions, and this server has its own.")
+
+    # What comes from below
+
+    def _engineio_server_class(self) -> Any:
+        return functools.partial(Engine, guards=self.guards)
+
+    async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
+        await super()._handle_eio_connect(eio_sid, environ)
+        self._clients[eio_sid] = Client(reader(self.packet_class, self.guards.max_attachments))
+        self._expect_connect(eio_sid)
+
+    async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
+        if not self.guards.strict_packets:
+            await super()._handle_eio_message(eio_sid, data)
+            return
+        client = self._clients[eio_sid]
+        packet = client.reader.add(data)
+        self._expect_attachments(eio_sid, client)
+        if packet is not None:
+            await self._handle_packet(eio_sid, client, packet)
+
+    async def _handle_packet(self, eio_sid: str, client: Client, packet: Packet) -> None:
+        namespace = packet.namespace.partition("?")[0]
+        if packet.type is PacketType.CONNECT:
+            await self._handle_connect(eio_sid, namespace, packet.data)
+            return
+        if packet.type is PacketType.CONNECT_ERROR:
+            raise ProtocolError("expected no CONNECT_ERROR from a client", rule=EXCHANGE)
+        if namespace not in client.seen:
+            raise ProtocolError(f"expected a CONNECT first, got {packet.type.name}", rule=EXCHANGE)
+        if packet.type is PacketType.DISCONNECT:
+            await self._handle_disconnect(eio_sid, namespace, Reason.CLIENT_DISCONNECT)
+        elif packet.type is PacketType.EVENT:
+            name = event_name(packet, self.guards)
+            await self._handle_event(eio_sid, namespace, packet.id, [name, *packet.data[1:]])
+        elif packet.id:  # 0 is none of ours: python-socketio keeps its counter there, and a client could call it away
+            await self._handle_ack(eio_sid, namespace, packet.id, packet.data)
+
+    async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
+        client = self._clients.pop(eio_sid)
+        for timer in (client.connect_timer, client.attachments_timer):
+            if timer is not None:
+                timer.cancel()
+        await super()._handle_eio_disconnect(eio_sid, reason)
+        self._binary_packet.pop(eio_sid, None)
+
+    # Events
+
+    def _get_event_handler(self, event: str, namespace: str, args: Any) -> Any:
+        if event == "*" and self.guards.reserved_events:
+            # A client may call an event "*". Looked up by that name it would find the catch-all handler and hand it
+            # the wrong arguments: the client's first one as the socket id. So the lookup is for a name that nobody has.
+            handler, arguments = super()._get_event_handler("* ", namespace, args)
+            return handler, arguments if handler is None else (event, *arguments[1:])
+        return super()._get_event_handler(event, namespace, args)
+
+    async def _handle_event_internal(
+        self, server: Any, sid: str, eio_sid: str, data: list[Any], namespace: str, number: int | None
+    ) -> None:
+        try:
+            await super()._handle_event_internal(server, sid, eio_sid, data, namespace, number)
+        except Exception:
+            self.logger.exception("the handler of event %r in %s failed", data[0], namespace)

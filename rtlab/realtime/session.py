@@ -1,0 +1,224 @@
+"""One Engine.IO session: a client from its handshake to its end, whichever way its messages take.
+
+What lives here: `Session`, with its states, its heartbeat and its inbox. It must not know HTTP, nor what a message
+says: `engine` brings packets, and gets messages and the end through `Owner`.
+
+A session is open until it is closed, once and for good. Messages are handled one after the other, and the end comes
+after the last of them, so that nobody is disconnected whose connect handler still runs. Heartbeats and a close need no
+handler, and never wait for one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any, Protocol
+
+from engineio import AsyncServer
+
+from rtlab.errors import ProtocolError
+from rtlab.realtime.heartbeat import Heartbeat
+from rtlab.realtime.limits import INBOX_MESSAGES, Guards
+from rtlab.realtime.message import CLOSE, NOOP, PING, Message
+from rtlab.realtime.transports import Polling, Socket
+from rtlab.wire.engineio import Packet as EnginePacket
+from rtlab.wire.engineio import PacketType
+from rtlab.wire.frames import CloseCode
+
+__all__ = ["Owner", "Reason", "Session"]
+
+PROTOCOL = "Engine.IO protocol v4, Protocol"
+
+
+class Reason(AsyncServer.reason):  # type: ignore[misc]
+    """Why a session ended, as the disconnect handlers hear it: python-socketio's words, and three that it lacks."""
+
+    PARSE_ERROR = "parse error"
+    """The client sent what it must not; Node's word."""
+    CONNECT_TIMEOUT = "connect timeout"
+    """The client was in no namespace for too long."""
+    SLOW_CONSUMER = "slow consumer"
+    """More waited for the client than may."""
+
+
+CLOSE_CODES = {
+    Reason.CLIENT_DISCONNECT: CloseCode.NORMAL,
+    Reason.SERVER_DISCONNECT: CloseCode.GOING_AWAY,
+}
+"""For a WebSocket; any other reason is POLICY_VIOLATION."""
+
+
+class Owner(Protocol):
+    """What a session needs from the server that it belongs to."""
+
+    guards: Guards
+    ping_interval: float
+    ping_timeout: float
+    monitors: bool
+    max_http_buffer_size: int
+    logger: Any
+
+    def spawn(self, coroutine: Any) -> asyncio.Task[None]:
+        """Run it, and keep it."""
+
+    async def handle(self, session: Session, data: str | bytes) -> None:
+        """A message has come. Raises ProtocolError if it must not have."""
+
+    async def ended(self, session: Session, reason: str) -> None:
+        """The session has ended, and all its messages are handled."""
+
+
+class Session:
+    """A client's session. Made by `Engine`.
+
+    Args:
+        owner: the server.
+        sid: its id, which the client names in each request.
+    """
+
+    def __init__(self, owner: Owner, sid: str) -> None:
+        self.sid = sid
+        self.session: dict[str, object] = {}
+        """What the application keeps for this client; python-socketio's get_session and save_session use it."""
+        self.closed = ""
+        """Why it has ended; empty while it is open."""
+        self.upgrading: Socket | None = None
+        """The WebSocket that a client tries out."""
+        self.probed = False
+        """Whether the client has had its answer to the probe: no GET is to wait from then on."""
+        self.posting = False
+        """Whether the body of a POST is being taken."""
+        self.told = False
+        """Whether a client that polls has heard that the session is closed."""
+        self.ended = asyncio.Event()
+        """Set when the end has been handled."""
+        self._owner = owner
+        self.transport: Polling | Socket = Polling(owner.guards.max_queued_bytes, self.cut_off)
+        self._heartbeat = Heartbeat(
+            owner.ping_interval, owner.ping_timeout, self._ping, lambda: self.close(Reason.PING_TIMEOUT)
+        )
+        self._inbox: deque[str | bytes] = deque()
+        self._inbox_bytes = 0
+        self._room = asyncio.Event()
+        self._worker: asyncio.Task[None] | None = None
+        self._hanging_up: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """The handshake is done: from now on the client has to answer pings."""
+        if self._owner.monitors and not self.closed:
+            self._heartbeat.start()
+
+    def send(self, message: Message) -> None:
+        """Say something. A closed session hears nothing."""
+        if not self.closed:
+            self.transport.send(message)
+
+    async def receive(self, packet: EnginePacket) -> None:
+        """Take a packet of the client's. Waits while too many messages are in front of the handlers."""
+        if self.closed:
+            return
+        if packet.type is PacketType.MESSAGE:
+            self._inbox.append(packet.data)
+            self._inbox_bytes += len(packet.data)
+            self._work()
+            while (
+                len(self._inbox) > INBOX_MESSAGES or self._inbox_bytes > self._owner.max_http_buffer_size
+            ) and not self.closed:
+                self._room.clear()
+                await self._room.wait()
+        elif packet.type is PacketType.PONG:
+            self._heartbeat.pong()
+        elif packet.type is PacketType.CLOSE:
+            self.close(Reason.CLIENT_DISCONNECT)
+        else:
+            self.violate(ProtocolError(f"expected no {packet.type.name} from a client here", rule=PROTOCOL))
+
+    def upgrade(self, socket: Socket) -> None:
+        """Go over to a WebSocket. What waits for a GET goes there first; a GET that waits gets a NOOP."""
+        polling = self.transport
+        assert isinstance(polling, Polling)
+        self.transport, self.upgrading, self.probed = socket, None, False
+        for message in polling.take():
+            self.send(message)
+        polling.wake()
+
+    def violate(self, error: ProtocolError) -> None:
+        """The client sent what it must not. Whatever it sent after that is not looked at."""
+        if not self.closed:
+            self._owner.logger.warning("%s: closed, %s", self.sid, error)
+            self._inbox.clear()
+            self._inbox_bytes = 0
+            self.close(Reason.PARSE_ERROR, error.problem)
+
+    def cut_off(self) -> None:
+        """The client is too slow: end its connection for real, without a word that it would not read."""
+        self._owner.logger.warning(
+            "%s: cut off as a slow consumer, %d bytes wait for it and %s are allowed",
+            self.sid, self.transport.queued_bytes, self._owner.guards.max_queued_bytes,
+        )  # fmt: skip
+        if isinstance(self.transport, Socket):
+            self.transport.abort()
+        self.close(Reason.SLOW_CONSUMER)
+
+    def close(self, reason: str, why: str = "") -> None:
+        """End the session. A second call does nothing.
+
+        Args:
+            reason: what the disconnect handlers hear.
+            why: what a WebSocket client hears besides the close code.
+        """
+        if self.closed:
+            return
+        self.closed = reason
+        self._heartbeat.stop()
+        self._room.set()
+        if self.upgrading is not None:
+            self.upgrading.abort()
+        if isinstance(self.transport, Socket):
+            code = CLOSE_CODES.get(reason, CloseCode.POLICY_VIOLATION)
+            self._hanging_up = self._owner.spawn(self.transport.close(code, why or reason))
+        else:
+            self.transport.wake()
+        self._work()
+
+    def last_words(self) -> list[Message]:
+        """What a GET of a closed session is answered: what waits for it, and that it is closed."""
+        self.told = True
+        if self.closed == Reason.CLIENT_DISCONNECT:
+            return [NOOP]  # the client has closed it; this only ends the GET
+        assert isinstance(self.transport, Polling)
+        return [*self.transport.take(), CLOSE]
+
+    async def hung_up(self) -> None:
+        """Wait until the WebSocket of a closed session has had its closing handshake."""
+        if self._hanging_up is not None:
+            await asyncio.wait([self._hanging_up])
+
+    @property
+    def busy(self) -> bool:
+        """Whether this very task handles a message or the end of this session."""
+        return self._worker is asyncio.current_task()
+
+    def _ping(self) -> None:
+        self.send(PING)
+
+    def _work(self) -> None:
+        if self._worker is None and not self.ended.is_set():
+            self._worker = self._owner.spawn(self._handle())
+
+    async def _handle(self) -> None:
+        """Handle what is in the inbox; after the end, the end."""
+        while self._inbox:
+            data = self._inbox.popleft()
+            self._inbox_bytes -= len(data)
+            self._room.set()
+            try:
+                await self._owner.handle(self, data)
+            except ProtocolError as error:
+                self.violate(error)
+        if self.closed:
+            try:
+                await self._owner.ended(self, self.closed)
+            finally:
+                self.ended.set()
+        self._worker = None

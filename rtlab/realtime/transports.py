@@ -1,0 +1,147 @@
+"""The two ways in which a session's messages reach its client: HTTP long-polling and WebSocket.
+
+What lives here: `Polling`, a queue that a GET takes away, and `Socket`, which writes at once. Both are bounded: what
+waits for a client that does not read has a limit, and `overflow` is called when it is passed. They must not know
+heartbeats, packets or what a closed session means.
+
+Nothing is queued for a WebSocket. A frame is written whole to the connection's own buffer, by whoever sends it and
+without waiting, so frames cannot overtake each other and a room of a thousand costs a thousand writes and no task.
+aiohttp reads, answers WebSocket pings and does the closing handshake; what it writes are whole frames too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from aiohttp import web
+
+from rtlab.realtime.limits import CLOSE_S
+from rtlab.realtime.message import Message
+
+__all__ = ["Polling", "Socket"]
+
+CHECKS = 8
+"""How often the buffer's size is looked at until its limit can be reached: looking costs more than writing."""
+
+
+class Polling:
+    """Messages that wait for the client to fetch them.
+
+    Args:
+        limit: bytes that may wait; None for any number.
+        overflow: called when more would wait.
+    """
+
+    name = "polling"
+
+    def __init__(self, limit: int | None, overflow: Callable[[], None]) -> None:
+        self.queue: deque[Message] = deque()
+        self._queued_bytes = 0
+        self._limit = limit
+        self._overflow = overflow
+        self._waiting: asyncio.Future[None] | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a GET waits for something to take away."""
+        return self._waiting is not None
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait."""
+        return self._queued_bytes
+
+    def send(self, message: Message) -> None:
+        """Have it fetched."""
+        if self._limit is not None and self._queued_bytes > self._limit:
+            self._overflow()
+            return
+        self.queue.append(message)
+        self._queued_bytes += message.size
+        self.wake()
+
+    def wake(self) -> None:
+        """Let the waiting GET go, with what there is."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    async def wait(self) -> None:
+        """Wait until there is something, or until `wake`. For one GET at a time."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    def take(self) -> list[Message]:
+        """All that waits."""
+        taken = list(self.queue)
+        self.queue.clear()
+        self._queued_bytes = 0
+        return taken
+
+
+class Socket:
+    """A WebSocket that has been accepted.
+
+    Args:
+        ws: aiohttp's end of it, prepared.
+        request: the request that became it.
+        limit: bytes that may wait; None for any number.
+        compress_over: bytes from which a packet is compressed, if the client has agreed to that.
+        overflow: called when more would wait.
+    """
+
+    name = "websocket"
+
+    def __init__(
+        self,
+        ws: web.WebSocketResponse,
+        request: web.Request,
+        limit: int | None,
+        compress_over: int | None,
+        overflow: Callable[[], None],
+    ) -> None:
+        assert request.transport is not None
+        self._ws = ws
+        self._transport = request.transport
+        self._window_bits = int(ws.compress) if compress_over is not None else 0
+        self._threshold = compress_over or 0
+        self._limit = limit
+        self._overflow = overflow
+        self._unchecked = 0
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait, here and not in the operating system."""
+        return self._transport.get_write_buffer_size()
+
+    def send(self, message: Message) -> None:
+        """Write its frames."""
+        if self._transport.is_closing():
+            return  # whoever reads from it learns that, and closes the session
+        frames = message.frames(self._window_bits, self._threshold)
+        if self._limit is not None:
+            self._unchecked += len(frames)
+            if self._unchecked * CHECKS > self._limit:
+                self._unchecked = 0
+                if self.queued_bytes > self._limit:
+                    self._overflow()
+                    return
+        self._transport.write(frames)
+
+    async def close(self, code: int, why: str) -> None:
+        """Do the closing handshake (RFC 6455 §7.1.2) as far as the peer takes part, and end TCP in any case."""
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await self._ws.close(code=code, message=why.encode()[:123])
+        except TimeoutError:
+            pass
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """End TCP now. What still waits is thrown away."""
+        self._transport.abort()
