@@ -125,7 +125,7 @@ def describe(app: object) -> str:
         return "aiohttp application"
     if _is_asgi(app):
         return f"ASGI app {getattr(app, '__name__', kind.__name__)}"
-    if kind.__module__.startswith("socketio."):
+    if any(each.__module__.startswith("socketio.") for each in kind.__mro__):
         return "Socket.IO server"
     if isinstance(app, Hostable):
         return str(app)
