@@ -1,0 +1,75 @@
+"""Exercise 05: take orders."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import socketio
+
+Save = Callable[[str, int], Awaitable[int]]
+"""Stores an order, `await save(item, qty)`, and gives its number."""
+
+ANSWER_WITHIN_S = 1.0
+"""Seconds within which an order is answered, whatever becomes of it."""
+LONGEST_MESSAGE = 200
+"""Characters that the message of an error may have."""
+SAVE_WITHIN_S = 0.5
+"""Seconds that `save` gets. The rest is for the way there and back."""
+LONGEST_SHOWN = 60
+"""Characters of a wrong value that a message shows."""
+
+
+def register(sio: socketio.AsyncServer, save: Save) -> None:
+    """Have the server take orders, and answer each of them."""
+
+    @sio.on("order:place")
+    async def place(_sid: str, *args: Any) -> dict[str, Any]:
+        try:
+            item, qty = parse(args)
+        except ValueError as problem:
+            return refusal("invalid", str(problem))
+        saving = asyncio.ensure_future(save(item, qty))
+        try:
+            done, _ = await asyncio.wait({saving}, timeout=SAVE_WITHIN_S)
+            if not done:
+                return refusal("late", "the order is not stored yet; it may still be. Ask before you order again")
+            return {"status": "ok", "id": saving.result()}
+        except Exception:
+            logging.exception("an order of %s x %r was not saved", qty, item)
+            return refusal("failed", "the order could not be stored")
+        finally:
+            saving.cancel()
+
+
+def parse(args: tuple[Any, ...]) -> tuple[str, int]:
+    """Item and quantity.
+
+    Raises:
+        ValueError: these arguments are no good order; the text says why.
+    """
+    if len(args) != 1:
+        raise ValueError(f"expected one argument, an object with item and qty; got {len(args)}")
+    match args[0]:
+        case {"item": str(item)} if item.strip() and len(item) <= 40:
+            pass
+        case dict() as order:
+            raise ValueError(f"item: expected a string of 1 to 40 characters, not all blank; got {show(order, 'item')}")
+        case other:
+            raise ValueError(f"expected an object with item and qty; got {shorten(repr(other))}")
+    match args[0]:
+        case {"qty": int(qty)} if not isinstance(qty, bool) and 1 <= qty <= 99:
+            return item, qty
+    raise ValueError(f"qty: expected a whole number from 1 to 99; got {show(args[0], 'qty')}")
+
+
+def show(order: dict[str, Any], field: str) -> str:
+    return shorten(repr(order[field])) if field in order else "nothing"
+
+
+def shorten(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def refusal(code: str, message: str) -> dict[str, Any]:
+    return {"status": "error", "code": code, "message": message}
