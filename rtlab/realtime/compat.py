@@ -15,7 +15,7 @@ from engineio.async_drivers import aiohttp as driver
 
 from rtlab.errors import UsageError
 
-__all__ = ["NAMES", "check", "moved"]
+__all__ = ["ATTRIBUTES", "NAMES", "check", "check_made", "moved"]
 
 NAMES: dict[tuple[type | object, str], tuple[str, ...]] = {
     # below: what `Engine` overrides or calls
@@ -29,14 +29,24 @@ NAMES: dict[tuple[type | object, str], tuple[str, ...]] = {
     # above: what `Server` overrides or calls
     (socketio.AsyncServer, "_engineio_server_class"): ("self",),
     (socketio.AsyncServer, "_get_event_handler"): ("self", "event", "namespace", "args"),
+    (socketio.AsyncServer, "_get_namespace_handler"): ("self", "namespace", "args"),
     (socketio.AsyncServer, "_handle_connect"): ("self", "eio_sid", "namespace", "data"),
     (socketio.AsyncServer, "_handle_disconnect"): ("self", "eio_sid", "namespace", "reason"),
+    (socketio.AsyncServer, "_handle_eio_connect"): ("self", "eio_sid", "environ"),
     (socketio.AsyncServer, "_handle_eio_disconnect"): ("self", "eio_sid", "reason"),
     (socketio.AsyncServer, "_handle_eio_message"): ("self", "eio_sid", "data"),
     (socketio.AsyncServer, "_handle_event"): ("self", "eio_sid", "namespace", "id", "data"),
+    (socketio.AsyncServer, "_handle_event_internal"): (
+        "self",
+        "server",
+        "sid",
+        "eio_sid",
+        "data",
+        "namespace",
+        "id",
+    ),
     (socketio.AsyncServer, "_handle_ack"): ("self", "eio_sid", "namespace", "id", "data"),
     (socketio.AsyncServer, "_send_packet"): ("self", "eio_sid", "pkt"),
-    (socketio.AsyncServer, "_send_eio_packet"): ("self", "eio_sid", "eio_pkt"),
     (socketio.AsyncServer, "_trigger_event"): ("self", "event", "namespace", "*args"),
     # beside: what `Fanout` overrides or calls
     (socketio.AsyncManager, "_generate_ack_id"): ("self", "sid", "callback"),
@@ -48,6 +58,12 @@ NAMES: dict[tuple[type | object, str], tuple[str, ...]] = {
     (socketio.AsyncManager, "pre_disconnect"): ("self", "sid", "namespace"),
 }
 """Where each name lives, and its parameters."""
+ATTRIBUTES = {
+    "the server": ("_binary_packet", "environ", "eio", "handlers", "manager", "namespace_handlers", "packet_class"),
+    "the manager": ("callbacks", "pending_connect", "pending_disconnect", "rooms"),
+    "the engine": ("cookie", "cors_allowed_origins", "http_compression", "ping_interval_grace_period", "sockets"),
+}
+"""What objects have once they are made."""
 
 
 def moved() -> list[str]:
@@ -77,7 +93,22 @@ def check() -> None:
     Raises:
         UsageError: names each.
     """
-    if found := moved():
+    _refuse(moved())
+
+
+def check_made(server: socketio.AsyncServer) -> None:
+    """Refuse a server that was made without the attributes that the guards use.
+
+    Raises:
+        UsageError: names each.
+    """
+    owners = {"the server": server, "the manager": server.manager, "the engine": server.eio}
+    missing = [(who, name) for who, names in ATTRIBUTES.items() for name in names if not hasattr(owners[who], name)]
+    _refuse([f"{who} has no {name}" for who, name in missing])
+
+
+def _refuse(found: list[str]) -> None:
+    if found:
         from importlib.metadata import version
 
         raise UsageError(

@@ -65,6 +65,7 @@ class Server(Doors):
             serializer=packet_class(serializer),
             **options,
         )
+        compat.check_made(self)
 
     # What an application calls
 
@@ -117,7 +118,7 @@ class Server(Doors):
             ValueError: no client is named.
             socketio.exceptions.TimeoutError: it did not answer in `timeout` seconds.
         """
-        if self.guards.empty_target_is_nobody and not (to or sid):
+        if self.guards.empty_target_is_nobody and target_of(to, sid, self.guards) in (None, []):
             raise ValueError("call() asks one client: expected its id in to=, got none.")
         return await super().call(event, data, to, sid, namespace, timeout, ignore_queue)
 
