@@ -37,7 +37,7 @@ class NetPacket(MsgPackPacket):  # type: ignore[misc]
     def encode(self) -> bytes:
         """The packet as one binary message."""
         fields = {name: value for name, value in self._to_dict().items() if name != "data" or value is not None}
-        packed: bytes = msgpack.packb(fields, default=self.dumps_default)
+        packed: bytes = msgpack.packb(fields, default=type(self).dumps_default)
         return packed
 
 
