@@ -7,21 +7,23 @@ The strategy: each direction has a reader, which begins with HTTP. A request to 
 for the response: 101 gives both directions a frame reader, anything else goes on with HTTP. A direction that cannot be
 read any more becomes raw bytes, for good, and the other one goes on. Nothing that comes over a wire raises here.
 
-The seam for protocols above: `meaning` is called with each row that carries a message, an event or a body, and what
-it answers stands in the row's `note`.
+The seams for protocols above: `session_reader` fills in what a row says in Engine.IO and Socket.IO. `meaning` is called
+with each row that carries a message, an event or a body, and what it answers stands in the row's `note`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rtlab.errors import HandshakeError
 from rtlab.instruments.frame_reader import FrameReader, FrameSeen
 from rtlab.instruments.http_messages import HttpMessage, HttpReader, StreamEvent, decompress
 from rtlab.instruments.recording import RAW_BYTES
+from rtlab.instruments.session_reader import SessionReader
+from rtlab.instruments.sessions import Sessions
 from rtlab.instruments.summaries import (
     describe_body,
     describe_fields,
@@ -46,6 +48,18 @@ HELD_BYTES = 1024 * 1024
 TO_SERVER, TO_CLIENT = Direction.TO_SERVER, Direction.TO_CLIENT
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that has no response yet."""
+
+    head: Request
+    number: int
+    """Of its row, in the order in which rows come."""
+
+    def __str__(self) -> str:
+        return f"{self.head.method} {self.head.target}"
+
+
 class Decoder:
     """Turns what goes over one connection into rows.
 
@@ -53,13 +67,24 @@ class Decoder:
         connection: its number.
         record: takes each row.
         meaning: says what a row means in a protocol above.
+        sessions: the Engine.IO sessions of all connections; None for those of this one alone.
     """
 
-    def __init__(self, connection: int, record: Callable[[Row], None], meaning: Meaning | None = None) -> None:
+    def __init__(
+        self,
+        connection: int,
+        record: Callable[[Row], None],
+        meaning: Meaning | None = None,
+        sessions: Sessions | None = None,
+    ) -> None:
         self._connection = connection
         self._record = record
         self._meaning = meaning
-        self._requests: deque[str] = deque()  # methods and targets of those that have no response yet
+        self._count = 0
+        self._sessions = sessions or Sessions(lambda: self._count)
+        self._above = SessionReader(self._sessions, connection)
+        self._requests: deque[_Asked] = deque()
+        self._answered: _Asked | None = None  # whose response is being read
         self._upgrade: Request | None = None  # a request to upgrade that has no response yet
         self._held = bytearray()
         self._readers: dict[Direction, HttpReader | FrameReader | None] = {
@@ -74,7 +99,7 @@ class Decoder:
     @property
     def waiting(self) -> str:
         """The request that has no response yet: "GET /chat". Empty if there is none."""
-        return self._requests[0] if self._requests else ""
+        return str(self._requests[0]) if self._requests else ""
 
     @property
     def is_http(self) -> bool:
@@ -140,7 +165,8 @@ class Decoder:
             self._give_up(direction, str(error))
 
     def _next_method(self) -> str:
-        return self._requests.popleft().partition(" ")[0] if self._requests else "GET"
+        self._answered = self._requests.popleft() if self._requests else None
+        return self._answered.head.method if self._answered else "GET"
 
     def _http(self, direction: Direction, message: HttpMessage | StreamEvent) -> None:
         if isinstance(message, StreamEvent):
@@ -148,15 +174,16 @@ class Decoder:
         head = message.head
         handshake = self._upgrade is not None or (isinstance(head, Request) and is_websocket(head))
         if isinstance(head, Request):
-            self._requests.append(f"{head.method} {head.target}")
+            self._requests.append(_Asked(head, self._sessions.next_number()))
             if handshake:
                 self._upgrade = head
         body, trouble = decompress(message.body, head.headers.get("Content-Encoding"))
         details = describe_fields(head.headers, handshake=handshake)
         shown = _text(body)
+        whole = len(message.body) == message.body_size
         if message.body_size:
-            complete = len(message.body) == message.body_size and head.headers.get("Content-Encoding") is None
-            details.append(describe_body(shown, message.body_size if complete else len(body)))
+            plain = whole and head.headers.get("Content-Encoding") is None
+            details.append(describe_body(shown, message.body_size if plain else len(body)))
         summary = describe_head(head)
         problem = trouble
         if message.streaming:
@@ -174,6 +201,8 @@ class Decoder:
             details=tuple(details),
             problem=problem,
             body=content,
+            head=head,
+            whole=whole and not trouble,
         )
         if handshake and isinstance(head, Response) and head.status >= 200:
             self._release()
@@ -283,16 +312,45 @@ class Decoder:
             return f" before the response to {self._requests[0]}"
         return ""
 
-    def _add(self, direction: Direction, kind: Kind, summary: str, size: int, raw: bytes, **more: Any) -> None:
+    def _add(
+        self,
+        direction: Direction,
+        kind: Kind,
+        summary: str,
+        size: int,
+        raw: bytes,
+        *,
+        head: Request | Response | None = None,
+        whole: bool = True,
+        **more: Any,
+    ) -> None:
         row = Row(
-            connection=self._connection, direction=direction, kind=kind, summary=summary, size=size, raw=raw, **more
+            clock=self._sessions.next_number(),
+            connection=self._connection,
+            direction=direction,
+            kind=kind,
+            summary=summary,
+            size=size,
+            raw=raw,
+            **more,
         )
+        if isinstance(head, Request):
+            row = self._above.request(row, head, whole=whole)
+        elif head is not None:
+            asked = self._answered if head.status >= 200 or head.status == 101 else None
+            asked = asked or (self._requests[0] if self._requests else None)
+            if asked is not None:
+                row = replace(row, answers=asked.number, asked=asked.head.method)
+                row = self._above.response(row, head, asked.head, whole=whole)
+        else:
+            row = self._above.frame(row)
         if self._meaning is not None and (row.message is not None or row.body is not None):
             try:
-                row = replace(row, note=printable(self._meaning(row) or ""))
+                row = replace(row, note=printable(self._meaning(row) or row.note))
             except Exception as error:  # noqa: BLE001 - somebody else's function; the copying has to go on
                 row = replace(row, note=f"the tap's `meaning` raised {type(error).__name__}: {printable(str(error))}")
         self._record(row)
+        self._count += 1
 
 
 def _text(body: bytes) -> str | bytes:

@@ -31,6 +31,10 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 The last but one is a Unix time in seconds or milliseconds; the last one what Engine.IO clients put into a URL to get
 around caches."""
 UNNUMBERED = {"TIME"}
+_LONG = re.compile(r"[\w-]{16,}")
+"""What may be a marked value: Engine.IO and Socket.IO make ids of 20 characters from this alphabet."""
+_MARK = re.compile(r"(?:session|socket)-\d+")
+"""The label of one, where a session id would stand."""
 REMEMBERED = 20_000
 """Labels. Older ones are forgotten: a value that comes back after so many others gets a new one."""
 
@@ -44,15 +48,41 @@ class Labels:
         self._patterns = patterns
         self._given = given
         self._counts = counts
+        self._marked: dict[str, str] = {}
+        self._clients: dict[int, int] = {}
 
     def ahead(self) -> Labels:
         """The same labels, for a look ahead: what it gives is not remembered here."""
-        return Labels(self._patterns, self._given.copy(), self._counts.copy())
+        ahead = Labels(self._patterns, self._given.copy(), self._counts.copy())
+        ahead._marked = self._marked.copy()
+        ahead._clients = self._clients.copy()
+        return ahead
+
+    def client(self, number: int) -> int:
+        """The client whose first connection has this number: 1 for the first that is seen, 2 for the next."""
+        return self._clients.setdefault(number, len(self._clients) + 1)
+
+    def mark(self, name: str, value: str) -> str:
+        """From now on this value has a label wherever it stands: an id in a message's data, in the name of a room.
+
+        Args:
+            name: of the label: "session".
+            value: a long random one. A short one gets its label too, but could be a word of any text, and stays there.
+        """
+        label = self._marked.get(value)
+        if label is None:
+            self._counts[name] += 1
+            label = self._marked[value] = f"{name}-{self._counts[name]}"
+            if len(self._marked) > REMEMBERED:
+                del self._marked[next(iter(self._marked))]
+        return label
 
     def apply(self, text: str) -> str:
         """The text with labels in it."""
         if not text:
             return text
+        if self._marked:
+            text = _LONG.sub(lambda match: self._marked.get(match[0], match[0]), text)
         for name, pattern in self._patterns:
             text = pattern.sub(lambda match, name=name: self._replace(name, match), text)  # type: ignore[misc]
         return text
@@ -65,6 +95,8 @@ class Labels:
     def _label(self, name: str, value: str) -> str:
         if name in UNNUMBERED:
             return name
+        if name == "SID" and (value in self._marked or _MARK.fullmatch(value)):
+            return self._marked.get(value, value)
         label = self._given.get((name, value))
         if label is None:
             self._counts[name] += 1

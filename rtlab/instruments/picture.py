@@ -108,14 +108,12 @@ class _Plan:
     """Where everything stands."""
 
     def __init__(self, transcript: Transcript, rows: Sequence[Row]) -> None:
-        connections = sorted({row.connection for row in rows})
-        self.shared = len(connections) > LANES
-        self.lanes = {
-            connection: 0 if self.shared else lane for lane, connection in enumerate(connections)
-        } or {0: 0}  # fmt: skip
-        names = ["clients"] if self.shared else [f"client-{each}" for each in connections] or ["client"]
+        clients = sorted({row.client for row in rows}, key=lambda name: (len(name), name))
+        self.shared = len(clients) > LANES
+        self.lanes = {client: 0 if self.shared else lane for lane, client in enumerate(clients)}
+        names = ["clients"] if self.shared else clients or ["client"]
         self.names = [*names, "server"]
-        self.said = f"{len(connections)} clients" if len(connections) > 1 else names[0]
+        self.said = f"{len(clients)} clients" if len(clients) > 1 else names[0]
         last = str(transcript[-1].clock) if len(transcript) else ""
         self.numbers = MARGIN + len(last) * CHARACTER  # the right edge of the row numbers
         self.first = self.numbers + 12 + _name_width(names[0]) / 2
@@ -136,7 +134,7 @@ class _Plan:
             style = f'fill="{PROBLEM if line.startswith("! ") else paint.text}" xml:space="preserve"'
             if number == 0 and len(lines) > 1:
                 style += ' font-weight="bold"'
-            shown = f"{row.connection}: {line}" if self.shared and number == 0 else line
+            shown = f"{_number(row)}: {line}" if self.shared and number == 0 else line
             found += [(part, style) for part in _wrap(shown, room)]
         return found
 
@@ -168,9 +166,9 @@ class _Plan:
         width = max(_width(line) for line, _ in lines) * CHARACTER + 2 * PAD_X
         x = self.left + (self.column - width) / 2
         middle = y + (LINE + 2 * PAD_Y - 3) / 2
-        lane = self.lanes[row.connection]
+        lane = self.lanes[row.client]
         client = self.first + lane * LANE
-        colour = PAINTS["end"].border if row.kind is Kind.END else CLIENTS[row.connection % len(CLIENTS) - 1]
+        colour = PAINTS["end"].border if row.kind is Kind.END else CLIENTS[_number(row) % len(CLIENTS) - 1]
         if not self.shared and row.kind is not Kind.END:
             colour = CLIENTS[lane % len(CLIENTS)]
         parts = [
@@ -187,6 +185,10 @@ class _Plan:
         """A line of the picture itself."""
         style = f'text-anchor="middle" fill="{LINE_COLOUR}" font-style="italic"'
         return _text(text, self.left + self.column / 2, y + 12, style)
+
+
+def _number(row: Row) -> int:
+    return row.client_number or row.connection
 
 
 def _arrow(client: float, server: float, y: float, row: Row, colour: str) -> list[str]:
@@ -217,8 +219,9 @@ def _box(x: float, y: float, width: float, height: float, style: str) -> str:
 
 def _paint(row: Row) -> Paint:
     if row.kind is Kind.FRAME:
-        if row.opcode in {"PING", "PONG"}:
-            return PAINTS["control"]
+        own = {"MESSAGE", "CLOSE"}.isdisjoint(packet.engineio for packet in row.packets)
+        if row.opcode in {"PING", "PONG"} or (row.packets and own and not row.problem):
+            return PAINTS["control"]  # a heartbeat, or a step of an upgrade: of WebSocket, or of Engine.IO
         if not row.opcode:
             return PAINTS["end"]
         if row.opcode == "CONTINUATION":

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from rtlab.instruments.labels import Labels, make_labels
+from rtlab.instruments.packets_seen import PacketSeen
 from rtlab.instruments.summaries import DETAIL, describe_raw, shorten
 from rtlab.instruments.transcript import Kind, Row, Transcript
 
@@ -66,6 +67,7 @@ class Recording:
         self._placed: deque[Row] = deque()  # those whose place is certain; they get both when somebody looks
         self._bytes = 0
         self._dropped = 0
+        self._clocks: dict[int, int] = {}  # of the rows whose place is certain, by their number
         self._run: list[Row] = []
         self._run_bytes = 0
 
@@ -76,11 +78,14 @@ class Recording:
         labels = self._labels.ahead()
         ordered = arrange(self._run)
         first = self._dropped + len(self._final)
-        run = [finish(row, first + number, labels) for number, row in enumerate(ordered)]
+        run = [finish(row, first + number, labels, self._clocks) for number, row in enumerate(ordered)]
         return Transcript([*self._final, *run], self._dropped)
 
     def append(self, row: Row) -> None:
-        """Take a row. Raw bytes that follow raw bytes become one row: how TCP has cut them means nothing."""
+        """Take a row, whose clock is its number so far. Raw bytes that follow raw bytes become one row.
+
+        How TCP has cut them means nothing.
+        """
         if self._on_row is not None:
             _tell(self._on_row, finish(row, self.count, None))
         full = len(self._run) >= RUN_ROWS or self._run_bytes > RUN_BYTES
@@ -101,6 +106,10 @@ class Recording:
     def close_run(self) -> None:
         """The other side speaks, or nobody will any more: the places of the rows are certain now."""
         run, self._run = arrange(self._run), []
+        first = self._dropped + len(self._final) + len(self._placed)
+        self._clocks.update((row.clock, first + number) for number, row in enumerate(run))
+        while len(self._clocks) > 2 * self._rows:
+            del self._clocks[next(iter(self._clocks))]
         self._placed += run
         self._bytes += sum(map(_weight, run))
         self._run_bytes = 0
@@ -112,22 +121,51 @@ class Recording:
 
     def _finish_placed(self) -> None:
         while self._placed:
-            row = finish(self._placed.popleft(), self._dropped + len(self._final), self._labels)
+            row = finish(self._placed.popleft(), self._dropped + len(self._final), self._labels, self._clocks)
             self._final.append(row)
             if self._on_final is not None:
                 _tell(self._on_final, row)
 
 
-def finish(row: Row, clock: int, labels: Labels | None) -> Row:
-    """A row as it is shown: with its number, with labels, its lines cut to a width that can be read."""
+def finish(row: Row, clock: int, labels: Labels | None, clocks: Mapping[int, int] | None = None) -> Row:
+    """A row as it is shown: with its number, with labels, its lines cut to a width that can be read.
+
+    Args:
+        row: as it was recorded; it refers to others by their numbers.
+        clock: its own.
+        labels: None leaves everything as it is.
+        clocks: what became of those numbers; None leaves them.
+    """
     change = (lambda text: text) if labels is None else labels.apply
+    where = (lambda number: number) if clocks is None else clocks.get
+    client, session = row.client_number, row.session
+    if labels is not None:
+        client = labels.client(client or row.connection)
+        session = session and labels.mark("session", session)
+        for packet in row.packets:
+            if packet.socket:
+                labels.mark("socket", packet.socket)
     return replace(
         row,
         clock=clock,
+        client_number=client,
+        session=session,
+        packets=tuple(_finish_packet(packet, change, where) for packet in row.packets),
+        answers=None if row.answers is None else where(row.answers),
         summary=shorten(change(row.summary)),
         details=tuple(shorten(change(line), DETAIL) for line in row.details),
         note=shorten(change(row.note), DETAIL),
         problem=shorten(change(row.problem), DETAIL),
+    )
+
+
+def _finish_packet(packet: PacketSeen, change: Callable[[str], str], where: Callable[[int], int | None]) -> PacketSeen:
+    return replace(
+        packet,
+        socket=change(packet.socket),
+        data=change(packet.data),
+        says=shorten(change(packet.says), DETAIL),
+        answers=None if packet.answers is None else where(packet.answers),
     )
 
 
@@ -140,7 +178,8 @@ def _tell(listener: Callable[[Row], None], row: Row) -> None:
 
 def arrange(run: Sequence[Row]) -> list[Row]:
     """The rows of a run with its broadcasts brought together."""
-    contents = [(row.kind, row.opcode, row.summary if row.message is None else row.message) for row in run]
+    contents = [(row.kind, row.opcode, _content(row)) for row in run]
+    client_of = {row.connection: row.client_number for row in run}
     queues: dict[int, deque[int]] = {}  # what each connection has still to say, as indices
     speakers: dict[object, Counter[int]] = {}  # how often each thing is still to be said, by connection
     for index, row in enumerate(run):
@@ -160,6 +199,10 @@ def arrange(run: Sequence[Row]) -> list[Row]:
         if not counts[connection]:
             del counts[connection]
 
+    def speaking(connection: int) -> tuple[int, int]:
+        """The connections of one Engine.IO session stand together, where its first one would stand."""
+        return client_of[connection] or connection, connection
+
     def together(index: int) -> bool:
         """Whether it is what every connection that has it still to say says next."""
         content = contents[index]
@@ -170,9 +213,16 @@ def arrange(run: Sequence[Row]) -> list[Row]:
             ahead = range(first, min(first + LOOK_AHEAD, len(run)))
             chosen = next((index for index in ahead if together(index)), first)
             alone = not together(chosen)  # two broadcasts that cross each other: as they came
-            for connection in [run[first].connection] if alone else sorted(speakers[contents[chosen]]):
+            for connection in [run[first].connection] if alone else sorted(speakers[contents[chosen]], key=speaking):
                 say(connection)
     return [run[index] for index in order]
+
+
+def _content(row: Row) -> str | bytes:
+    """What a row says. Of long-polling it is the body: all responses are 200 OK."""
+    if row.message is not None:
+        return row.message
+    return row.body if row.session and row.body is not None else row.summary
 
 
 def _weight(row: Row) -> int:

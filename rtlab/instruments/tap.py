@@ -22,6 +22,7 @@ from rtlab.instruments.decoding import Decoder, Meaning
 from rtlab.instruments.labels import make_labels
 from rtlab.instruments.recording import Recording
 from rtlab.instruments.relay import Relay
+from rtlab.instruments.sessions import Sessions
 from rtlab.instruments.transcript import Direction, Row, Transcript
 from rtlab.servers import registry
 from rtlab.servers.hosting import Server, listen
@@ -51,6 +52,8 @@ class Tap(Server):
         self.recording = recording
         self.meaning: Meaning | None = None
         """Says what a row means in a protocol above."""
+        self.sessions = Sessions(lambda: recording.count)
+        """The Engine.IO sessions that it has seen."""
         self._relays: set[Relay] = set()
         self._accepted = 0
         self._waiting: dict[asyncio.Future[Transcript], Callable[[Transcript], object]] = {}
@@ -157,7 +160,7 @@ class _Observer:
 
     def __init__(self, tap: Tap, connection: int) -> None:
         self._tap = tap
-        self._decoder = Decoder(connection, tap.record, tap.meaning)
+        self._decoder = Decoder(connection, tap.record, tap.meaning, tap.sessions)
         self.receive = self._decoder.receive
         self.end = self._decoder.end
 

@@ -1,7 +1,7 @@
 """The transcript: what went over the wire, as rows with a logical clock.
 
-What lives here: `Row`, one thing that was said, and `Transcript`, an immutable sequence of rows that can be filtered,
-shown, saved and loaded. It must not know how rows come about: `decoding` makes them, `recording` puts them in order.
+What lives here: `Transcript`, an immutable sequence of rows that can be filtered, shown, saved and loaded. It must not
+know how rows come about: `decoding` makes them, `sessions` reads the packets in them, `recording` puts them in order.
 
 The clock counts 0, 1, 2 …: it tells what came before what, never when. So the same conversation gives the same
 transcript, and its text and its picture can be compared.
@@ -9,147 +9,19 @@ transcript, and its text and its picture can be compared.
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
-from rtlab.errors import PeerError, UsageError
-from rtlab.wire.frames import MASK, Frame, FrameParser
-from rtlab.wire.handshake import Request, Response, parse_request, parse_response
+from rtlab.errors import UsageError
+from rtlab.instruments.rows import Direction, Kind, Row, dump_row, load_row
 
 __all__ = ["VERSION", "Direction", "Kind", "Row", "Transcript", "dump_head", "dump_row"]
 
 VERSION = 1
 """Of the file format, in its first line."""
-
-
-class Direction(StrEnum):
-    """Which way something went."""
-
-    TO_SERVER = "to server"
-    TO_CLIENT = "to client"
-
-    @property
-    def arrow(self) -> str:
-        """For one line of text, where the client stands on the left."""
-        return "→" if self is Direction.TO_SERVER else "←"
-
-    @property
-    def back(self) -> Direction:
-        """The other way."""
-        return Direction.TO_CLIENT if self is Direction.TO_SERVER else Direction.TO_SERVER
-
-
-class Kind(StrEnum):
-    """What a row is about."""
-
-    REQUEST = "request"
-    """An HTTP request with its body."""
-    RESPONSE = "response"
-    """An HTTP response with its body."""
-    HANDSHAKE = "handshake"
-    """A request that asks for a WebSocket, or the response to it."""
-    EVENT = "event"
-    """One event of a server-sent event stream, or the end of the stream."""
-    FRAME = "frame"
-    """A WebSocket frame."""
-    RAW = "raw"
-    """Bytes that are none of these. `problem` says why."""
-    END = "end"
-    """TCP ended where the protocol did not: a reset, a missing close frame, half a message. Or there was no server."""
-
-
-@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
-class Row:
-    """One thing that was said."""
-
-    clock: int = 0
-    """0, 1, 2 … in the transcript."""
-    connection: int
-    """1, 2, 3 … in the order in which the clients connected."""
-    direction: Direction
-    kind: Kind
-    summary: str
-    """One line for people, with stable labels for what differs from run to run."""
-    details: tuple[str, ...] = ()
-    """More lines: header fields, a body."""
-    note: str = ""
-    """What it means in a protocol above, from the tap's `meaning`."""
-    problem: str = ""
-    """What is wrong with it, and which rule says so."""
-    opcode: str = ""
-    """Of a frame: "TEXT", "PING" …"""
-    message: str | bytes | None = None
-    """The WebSocket message that this frame completes, or the data of a server-sent event."""
-    body: str | bytes | None = None
-    """Of an HTTP message, without chunks and compression; text if it is UTF-8. None if it has none."""
-    size: int
-    """Bytes on the wire."""
-    raw: bytes = field(default=b"")
-    """Those bytes as they went over the wire; only the first ones of a very long row."""
-
-    @property
-    def client(self) -> str:
-        """Who is at the client's end: "client-1"."""
-        return f"client-{self.connection}"
-
-    @property
-    def cut(self) -> bool:
-        """Whether `raw` holds only the first bytes."""
-        return len(self.raw) < self.size
-
-    @property
-    def head(self) -> Request | Response | None:
-        """The HTTP head: method, target, status, headers as they were. None if this is no HTTP."""
-        if self.kind not in {Kind.REQUEST, Kind.RESPONSE, Kind.HANDSHAKE}:
-            return None
-        parse = parse_request if self.direction is Direction.TO_SERVER else parse_response
-        try:
-            found = parse(self.raw.lstrip(b"\r\n"), max_bytes=len(self.raw))
-        except PeerError:
-            return None
-        return found[0] if found else None
-
-    @property
-    def frame(self) -> Frame | None:
-        """The frame, unmasked, still compressed. None if this is no frame, or a broken or a very long one."""
-        if self.kind is not Kind.FRAME or self.cut:
-            return None
-        parser = FrameParser(masked=bool(self.raw[1] & MASK), max_size=self.size, rsv1=True)
-        try:
-            return next(parser.feed(self.raw), None)
-        except PeerError:
-            return None
-
-    @property
-    def masking_key(self) -> bytes | None:
-        """The 4 bytes that a client has masked its frame with."""
-        frame = self.frame
-        if frame is None or not self.raw[1] & MASK:
-            return None
-        start = self.size - len(frame.payload) - 4
-        return self.raw[start : start + 4]
-
-    @property
-    def lines(self) -> list[str]:
-        """All that is shown of it: the summary, what is wrong with it, what it means, the details."""
-        said = [self.summary]
-        if self.problem:
-            said.append(f"! {self.problem}")
-        if self.note:
-            said.append(f"= {self.note}")
-        return [*said, *self.details]
-
-    def __str__(self) -> str:
-        return f"{self.clock}  {self.client} {self.direction.arrow} server  {self.summary}"
-
-    def __repr__(self) -> str:
-        return f"<Row {self}>"
 
 
 class Transcript(Sequence[Row]):
@@ -175,6 +47,9 @@ class Transcript(Sequence[Row]):
         connection: int | Collection[int] | None = None,
         direction: str | Collection[str] | None = None,
         opcode: str | Collection[str] | None = None,
+        client: str | Collection[str] | None = None,
+        session: str | Collection[str] | None = None,
+        event: str | Collection[str] | None = None,
     ) -> Transcript:
         """The rows that match all that is given; each may be one value or several.
 
@@ -184,14 +59,16 @@ class Transcript(Sequence[Row]):
             connection: its number.
             direction: "to server" or "to client".
             opcode: "TEXT", {"PING", "PONG"}.
+            client: "client-1".
+            session: of Engine.IO, by its label: "session-1".
+            event: the name of a Socket.IO event: its packets, their attachments and their acknowledgements.
         """
-        wanted = {"kind": kind, "connection": connection, "direction": direction, "opcode": opcode}
-        tests = [
-            (name, {value} if isinstance(value, str | int) else frozenset(value))
-            for name, value in wanted.items()
-            if value is not None
-        ]
+        wanted = {"kind": kind, "connection": connection, "direction": direction, "opcode": opcode, "client": client,
+                  "session": session}  # fmt: skip
+        tests = [(name, _set(value)) for name, value in wanted.items() if value is not None]
         rows = (row for row in self._rows if all(getattr(row, name) in values for name, values in tests))
+        if event is not None:
+            rows = (row for row in rows if not _set(event).isdisjoint(packet.event for packet in row.packets))
         return Transcript((row for row in rows if where is None or where(row)), self.dropped)
 
     @property
@@ -203,6 +80,11 @@ class Transcript(Sequence[Row]):
     def messages(self) -> Transcript:
         """The frames that complete a message. The data is in `message` of each row."""
         return self.only(lambda row: row.message is not None, kind=Kind.FRAME)
+
+    @property
+    def packets(self) -> Transcript:
+        """The rows with Engine.IO packets: without the requests of long-polling that only wait, and the like."""
+        return self.only(lambda row: bool(row.packets))
 
     @property
     def http(self) -> Transcript:
@@ -243,7 +125,7 @@ class Transcript(Sequence[Row]):
         rows = []
         for number, line in enumerate(lines, 2):
             try:
-                rows.append(_load_row(line))
+                rows.append(load_row(line))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise UsageError(f"{path}, line {number}: expected a row, got {line[:60]!r} ({error}).") from None
         return cls(rows, dropped)
@@ -296,24 +178,5 @@ def dump_head(dropped: int) -> str:
     return json.dumps({"transcript": VERSION, "dropped": dropped}) + "\n"
 
 
-def dump_row(row: Row) -> str:
-    """A row as one line of JSON. What has its default is left out."""
-    values = {each.name: getattr(row, each.name) for each in fields(row)}
-    kept = {name: value for name, value in values.items() if value != _DEFAULTS[name]}
-    return json.dumps({name: _dump_value(value) for name, value in kept.items()}) + "\n"
-
-
-_DEFAULTS = {each.name: None if each.default is MISSING else each.default for each in fields(Row)}
-
-
-def _dump_value(value: object) -> object:
-    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
-
-
-def _load_row(line: str) -> Row:
-    values: dict[str, Any] = json.loads(line)
-    for name, value in values.items():
-        if isinstance(value, dict):
-            values[name] = base64.b64decode(value["base64"], validate=True)
-    values["details"] = tuple(values.get("details", ()))
-    return Row(**values | {"direction": Direction(values["direction"]), "kind": Kind(values["kind"])})
+def _set(values: str | int | Collection[str] | Collection[int]) -> frozenset[object]:
+    return frozenset((values,) if isinstance(values, str | int) else values)

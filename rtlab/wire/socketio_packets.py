@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rtlab.errors import ProtocolError
 
 __all__ = ["ENCODING", "EXCHANGE", "MAX_DEPTH", "MAX_ID", "RESERVED_EVENTS", "Packet", "PacketType", "check",
-           "from_fields", "refuse_depth", "show", "too_deep"]  # fmt: skip
+           "from_fields", "refuse_depth", "say", "show", "too_deep"]  # fmt: skip
 
 MAX_ID = 2**53 - 1
 """The largest integer that JavaScript counts exactly; an id beyond it is answered with another number."""
@@ -171,20 +172,21 @@ def show(value: object) -> str:
     return shown if len(shown) <= 36 else f"{shown[:33]}..."
 
 
+def say(values: Sequence[object]) -> str:
+    """What a packet carries, for people: JSON, one value after the other, with the number of bytes for bytes."""
+    return ", ".join(map(_say, values))
+
+
 def _describe(packet: Packet) -> str:
     kind, data, where = packet.type, packet.data, packet.namespace
     if kind is EVENT and isinstance(data, list) and data:
         asks = "" if packet.id is None else f", asks for ack {packet.id}"
-        return f"EVENT {data[0]!r} in {where}{asks}{_arguments(data[1:])}"
+        return f"EVENT {data[0]!r} in {where}{asks}{': ' if data[1:] else ''}{say(data[1:])}"
     if kind is ACK and isinstance(data, list):
-        return f"ACK {packet.id} in {where}{_arguments(data)}"
-    said = "" if data is None else f": {_say(data)}"
+        return f"ACK {packet.id} in {where}{': ' if data else ''}{say(data)}"
+    said = "" if data is None else f": {say([data])}"
     words = {CONNECT: "CONNECT to", DISCONNECT: "DISCONNECT from", CONNECT_ERROR: "CONNECT_ERROR for"}
     return f"{words.get(kind, kind.name + ' in')} {where}{said}"
-
-
-def _arguments(values: list[Any]) -> str:
-    return f": {', '.join(map(_say, values))}" if values else ""
 
 
 def _say(value: object) -> str:
