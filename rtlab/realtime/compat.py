@@ -24,7 +24,6 @@ NAMES: dict[tuple[type | object, str], tuple[str, ...]] = {
     (engineio.AsyncServer, "_generate_sid_cookie"): ("self", "sid", "attributes"),
     (engineio.AsyncServer, "_get_socket"): ("self", "sid"),
     (engineio.AsyncServer, "generate_id"): ("self",),
-    (engineio.AsyncServer, "attach"): ("self", "app", "engineio_path"),
     (driver, "translate_request"): ("request",),
     # above: what `Server` overrides or calls
     (socketio.AsyncServer, "_engineio_server_class"): ("self",),

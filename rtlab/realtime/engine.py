@@ -57,7 +57,7 @@ class Engine(Endpoint):
 
     def attach(self, app: web.Application, engineio_path: str = "engine.io") -> None:
         """Answer requests below this path of an app, and close the sessions when it shuts down."""
-        super().attach(app, engineio_path)
+        app.router.add_route("*", f"/{engineio_path.strip('/')}/", self.handle_request)
         app.on_shutdown.append(self._on_shutdown)
 
     def generate_id(self) -> str:
