@@ -22,6 +22,7 @@ from rtlab.realtime.session import Reason, Session
 from rtlab.realtime.transports import Polling, Socket
 from rtlab.wire.engineio import Handshake, PacketType, decode_packet, decode_payload, encode_packet
 from rtlab.wire.engineio import Packet as EnginePacket
+from rtlab.wire.frames import CloseCode
 
 __all__ = ["Endpoint"]
 
@@ -171,10 +172,11 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
         """A WebSocket for a session that polls: probe, answer, change (Engine.IO protocol v4, Upgrade)."""
         if not self.allow_upgrades or "websocket" not in self.transports:
             raise Refused(Refusal.BAD_REQUEST, "no upgrades here")
-        if session.upgrading is not None or not isinstance(session.transport, Polling):
-            raise Refused(Refusal.BAD_REQUEST, "the session has a WebSocket already")
         ws = self._websocket()
         await ws.prepare(request)
+        if session.upgrading is not None or not isinstance(session.transport, Polling):
+            await ws.close(code=CloseCode.POLICY_VIOLATION, message=b"the session has a WebSocket already")
+            return ws  # as Node does: accepted and closed, so that a client hears of it in the same way as of any end
         socket = session.upgrading = self._socket(ws, request, session)
         try:
             async with asyncio.timeout(UPGRADE_TIMEOUT_S):
@@ -189,7 +191,7 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
         finally:
             if session.upgrading is socket:  # it went wrong: the session goes on with polling
                 session.upgrading, session.probed = None, False
-                self.spawn(socket.close(1002, "expected a probe, then an upgrade"))
+                self.spawn(socket.close(CloseCode.POLICY_VIOLATION, "expected a probe, then an upgrade"))
         return await self._read(session, ws) if session.transport.name == socket.name else ws
 
     async def _read(self, session: Session, ws: web.WebSocketResponse) -> web.WebSocketResponse:
