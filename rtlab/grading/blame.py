@@ -31,7 +31,7 @@ POOL = str(Path("concurrent") / "futures" / "thread.py")
 
 NOT_AWAITABLE = re.compile(r"object (\w+) can't be used in 'await' expression|'(\w+)' object can't be awaited")
 """What Python says to ``await 3``: up to 3.13, and from 3.14 on."""
-CALLED = re.compile(r"([\w.]+)\(\) (takes|missing|got) ")
+CALLED = re.compile(r"([\w.<>]+)\(\) (takes|missing|got) ")
 """How Python's complaint about arguments begins."""
 
 
@@ -93,6 +93,7 @@ class Origin:
 
     def _defines(self, qualname: str) -> bool:
         value: object = sys.modules.get(self.submission.stem)
+        qualname = qualname.partition(".<locals>")[0]  # a handler inside a function is as much theirs as that function
         for part in qualname.split("."):
             value = getattr(value, part, None)
         if isinstance(value, type):

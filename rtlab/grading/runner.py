@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import faulthandler
+import gc
 import inspect
 import json
 import os
@@ -108,6 +109,7 @@ class _Announced(list[str]):
 
     def append(self, sentence: str) -> None:
         super().append(sentence)
+        gc.collect()  # asyncio tells of a task that failed unseen when the task is collected, and it may be in a cycle
         self._overheard.closed = True
         self._channel.say("unmet", sentence=sentence)
 

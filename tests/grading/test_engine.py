@@ -68,6 +68,37 @@ def test_whose_fault_it_is(grade_tiny, submission, sentence):
     assert sentence in grade_tiny(ANSWER, submission).message
 
 
+EVENT = (
+    CHECK
+    + """async def test_it(submission):
+    import asyncio
+    handlers = {}
+    submission.register(handlers)
+    async def library():
+        task = asyncio.current_task()  # keeps itself alive, as a library's task may
+        handlers["order"](1, 2)
+    asyncio.create_task(library())
+    await expect.arrives("an answer", asyncio.Event().wait(), within_s=0.05)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "sentence"),
+    [
+        ("a", "called with other arguments than it takes: register.<locals>.place() takes 1 positional"),
+        ("a, b", "Your code raised KeyError: 'item' (tiny.py, line 3)"),
+    ],
+)
+def test_a_handler_that_failed_unseen_is_named(grade_tiny, parameters, sentence):
+    text = (
+        f"def register(handlers):\n    def place({parameters}):\n        {{}}['item']\n    handlers['order'] = place\n"
+    )
+    result = grade_tiny(EVENT, text)
+    assert result.verdict is Verdict.FAILED
+    assert sentence in result.message
+
+
 def test_awaiting_what_is_no_coroutine(grade_tiny):
     result = grade_tiny(ANSWER_ASYNC, "def answer():\n    return 42\n")
     assert result.verdict is Verdict.FAILED
