@@ -153,6 +153,7 @@ async def _run_socketio(server: Any, listener: socket.socket) -> Close:
             f"Expected socketio.AsyncServer(async_mode='aiohttp'), got one with async_mode={server.eio.async_mode!r}. "
             "An async_mode='asgi' server is passed as socketio.ASGIApp(server)."
         )
+    monitors = server.eio.start_service_task
     app = web.Application()
     server.attach(app)
     close = await _run_aiohttp(app, listener)
@@ -160,6 +161,8 @@ async def _run_socketio(server: Any, listener: socket.socket) -> Close:
     async def stop() -> None:
         await server.shutdown()
         await close()
+        # python-engineio's shutdown is for good; a cell that starts a server can be run again
+        server.eio.start_service_task, server.eio.service_task_event = monitors, None
 
     return stop
 

@@ -168,6 +168,16 @@ async def test_what_is_no_app(app, said):
     assert rtlab.resources() == ()
 
 
+async def test_a_socketio_server_can_be_started_again():
+    sio = socketio.AsyncServer(async_mode="aiohttp", ping_timeout=1)
+    for _ in range(2):
+        async with rtlab.serve(sio) as server:
+            client = socketio.AsyncClient(handle_sigint=False)
+            await client.connect(server.url)
+            assert sio.eio.service_task_handle is not None  # dead peers are looked for this time too
+            await client.disconnect()
+
+
 async def test_a_coroutine_is_no_app():
     with pytest.raises(rtlab.UsageError, match="without calling it"):
         await rtlab.start(echo(None))
