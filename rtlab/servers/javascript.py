@@ -156,12 +156,17 @@ async def node_server(script: str, *, name: str | None = None, **values: Any) ->
         await server.stop()
 
 
+COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE")
+"""A kernel asks its children for colours. What a script prints is read and compared, so it has none."""
+
+
 def _child(task: IO[bytes], result: IO[bytes], *server: int) -> Child:
     """Node with the runner; `server` are the descriptors of a listening socket and of the pipe that says "ready"."""
     descriptors = (task.fileno(), result.fileno(), *server)
     return Child(
         [*find_node().command, RUNNER, *map(str, descriptors)],
         name="Node",
+        env={name: value for name, value in os.environ.items() if name not in COLOURS} | {"NO_COLOR": "1"},
         pass_fds=descriptors,
     )
 

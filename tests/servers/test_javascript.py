@@ -218,3 +218,8 @@ async def test_a_server_that_is_not_ready_in_time(monkeypatch):
     with pytest.raises(ChildError, match="was not ready after"):
         await rtlab.start_node("await new Promise(() => setInterval(() => {}, 1000));")
     assert not nodes()
+
+
+async def test_what_it_prints_has_no_colours_whatever_the_kernel_asks_for(monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert (await rtlab.node("console.log([1, null], 2)")).lines == ("[ 1, null ] 2",)
