@@ -20,19 +20,12 @@ from typing import Any
 
 from rtlab.errors import HandshakeError
 from rtlab.instruments.frame_reader import FrameReader, FrameSeen
-from rtlab.instruments.http_messages import HttpMessage, HttpReader, StreamEvent, decompress
+from rtlab.instruments.http_messages import HttpMessage, HttpReader, StreamEvent
 from rtlab.instruments.recording import RAW_BYTES
+from rtlab.instruments.row_fields import event_fields, frame_fields, http_fields
 from rtlab.instruments.session_reader import SessionReader
 from rtlab.instruments.sessions import Sessions
-from rtlab.instruments.summaries import (
-    describe_body,
-    describe_fields,
-    describe_frame,
-    describe_head,
-    describe_raw,
-    printable,
-    quote,
-)
+from rtlab.instruments.summaries import describe_raw, printable
 from rtlab.instruments.switching import frame_readers, is_websocket, refute
 from rtlab.instruments.transcript import Direction, Kind, Row
 from rtlab.wire.frames import Opcode
@@ -134,7 +127,7 @@ class Decoder:
     def tell_end(self, direction: Direction, problem: str) -> None:
         """Record that the connection ended as it should not, and which way the news went."""
         self._end_told = True
-        self._add(direction, Kind.END, printable(problem), 0, b"")
+        self._add(direction, kind=Kind.END, summary=printable(problem), size=0)
 
     def _receive(self, direction: Direction, data: bytes) -> None:
         if direction is TO_SERVER and self._upgrade is not None:
@@ -170,60 +163,22 @@ class Decoder:
 
     def _http(self, direction: Direction, message: HttpMessage | StreamEvent) -> None:
         if isinstance(message, StreamEvent):
-            return self._event(message)
+            self._add(direction, **event_fields(message))
+            return
         head = message.head
         handshake = self._upgrade is not None or (isinstance(head, Request) and is_websocket(head))
         if isinstance(head, Request):
             self._requests.append(_Asked(head, self._sessions.next_number()))
             if handshake:
                 self._upgrade = head
-        body, trouble = decompress(message.body, head.headers.get("Content-Encoding"))
-        details = describe_fields(head.headers, handshake=handshake)
-        shown = _text(body)
-        whole = len(message.body) == message.body_size
-        if message.body_size:
-            plain = whole and head.headers.get("Content-Encoding") is None
-            details.append(describe_body(shown, message.body_size if plain else len(body)))
-        summary = describe_head(head)
-        problem = trouble
-        if message.streaming:
-            summary += ", an event stream begins"
-        kind = Kind.REQUEST if isinstance(head, Request) else Kind.RESPONSE
+        fields, whole = http_fields(message, handshake=handshake)
         if handshake and isinstance(head, Response):
-            problem = refute(self._upgrade, head) or trouble
-        content = shown if message.body_size else None
-        self._add(
-            direction,
-            Kind.HANDSHAKE if handshake else kind,
-            summary,
-            message.size,
-            message.raw,
-            details=tuple(details),
-            problem=problem,
-            body=content,
-            head=head,
-            whole=whole and not trouble,
-        )
+            fields["problem"] = refute(self._upgrade, head) or fields["problem"]
+        self._add(direction, head=head, whole=whole, **fields)
         if handshake and isinstance(head, Response) and head.status >= 200:
             self._release()
         elif isinstance(head, Response) and head.status == 101:
             self._switch(head)
-        return None
-
-    def _event(self, event: StreamEvent) -> None:
-        if event.data is None:
-            return self._add(TO_CLIENT, Kind.EVENT, "the event stream ends", event.size, event.raw)
-        text = event.data.decode(errors="replace")
-        lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        data = [line[5:].removeprefix(" ") for line in lines if line.startswith("data:")]
-        return self._add(
-            TO_CLIENT,
-            Kind.EVENT,
-            f"EVENT {quote(' '.join(lines) if not data else chr(10).join(data))}",
-            event.size,
-            event.raw,
-            message="\n".join(data) if data else None,
-        )
 
     def _switch(self, response: Response) -> None:
         """101: the connection speaks something else from here on."""
@@ -243,25 +198,9 @@ class Decoder:
             self._receive(TO_SERVER, held)
 
     def _frame(self, direction: Direction, seen: FrameSeen) -> None:
-        frame = seen.frame
-        if frame is None:
-            summary, opcode = f"a frame of {describe_raw(seen.raw, seen.size)}", ""
-        else:
-            opcode = frame.opcode.name
-            whole = seen.message if not seen.first else None
-            summary = describe_frame(frame, seen.content, whole)
-            if frame.opcode is Opcode.CLOSE:
-                self._closed.add(direction)
-        self._add(
-            direction,
-            Kind.FRAME,
-            summary,
-            seen.size,
-            seen.raw,
-            opcode=opcode,
-            message=seen.message,
-            problem=seen.problem,
-        )
+        if seen.frame is not None and seen.frame.opcode is Opcode.CLOSE:
+            self._closed.add(direction)
+        self._add(direction, **frame_fields(seen))
 
     def _give_up(self, direction: Direction, reason: str) -> None:
         """This direction cannot be read any more: its bytes stay bytes."""
@@ -279,7 +218,8 @@ class Decoder:
         data = data[:RAW_BYTES]
         if not reason:  # said once
             reason, self._reasons[direction] = self._reasons[direction], ""
-        self._add(direction, Kind.RAW, describe_raw(data, size), size, data, problem=reason)
+        summary = describe_raw(data, size)
+        self._add(direction, kind=Kind.RAW, summary=summary, size=size, raw=data, problem=reason)
 
     def _flush(self, direction: Direction) -> None:
         """What has come in part is told, and the direction is over."""
@@ -312,38 +252,32 @@ class Decoder:
             return f" before the response to {self._requests[0]}"
         return ""
 
+    def _asked_by(self, head: Request | Response | None) -> _Asked | None:
+        """What a response answers."""
+        if not isinstance(head, Response):
+            return None
+        final = head.status >= 200 or head.status == 101
+        return self._answered if final else self._requests[0] if self._requests else None
+
     def _add(
-        self,
-        direction: Direction,
-        kind: Kind,
-        summary: str,
-        size: int,
-        raw: bytes,
-        *,
-        head: Request | Response | None = None,
-        whole: bool = True,
-        **more: Any,
+        self, direction: Direction, *, head: Request | Response | None = None, whole: bool = True, **fields: Any
     ) -> None:
-        row = Row(
-            clock=self._sessions.next_number(),
-            connection=self._connection,
-            direction=direction,
-            kind=kind,
-            summary=summary,
-            size=size,
-            raw=raw,
-            **more,
-        )
-        if isinstance(head, Request):
-            row = self._above.request(row, head, whole=whole)
-        elif head is not None:
-            asked = self._answered if head.status >= 200 or head.status == 101 else None
-            asked = asked or (self._requests[0] if self._requests else None)
-            if asked is not None:
-                row = replace(row, answers=asked.number, asked=asked.head.method)
-                row = self._above.response(row, head, asked.head, whole=whole)
-        else:
-            row = self._above.frame(row)
+        """Record a row.
+
+        Args:
+            direction: which way it goes.
+            head: of an HTTP message.
+            whole: whether its body has been kept and could be read.
+            fields: of the row.
+        """
+        row = Row(clock=self._sessions.next_number(), connection=self._connection, direction=direction, **fields)
+        asked = self._asked_by(head)
+        if asked is not None:
+            row = replace(row, answers=asked.number, asked=asked.head.method)
+        try:
+            row = self._above.read(row, head, None if asked is None else asked.head, whole=whole)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours; the copying has to go on
+            row = replace(row, problem=f"the tap could not read Engine.IO here: {type(error).__name__}: {error}")
         if self._meaning is not None and (row.message is not None or row.body is not None):
             try:
                 row = replace(row, note=printable(self._meaning(row) or row.note))
@@ -351,11 +285,3 @@ class Decoder:
                 row = replace(row, note=f"the tap's `meaning` raised {type(error).__name__}: {printable(str(error))}")
         self._record(row)
         self._count += 1
-
-
-def _text(body: bytes) -> str | bytes:
-    """Text where it is UTF-8."""
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return body

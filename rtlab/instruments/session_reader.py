@@ -22,7 +22,7 @@ from rtlab.wire.handshake import Request, Response
 __all__ = ["SessionReader"]
 
 PACKETS = 500
-"""Packets of one payload that are shown. The rest is counted."""
+"""Packets of one payload that are kept. The others are read too, and counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,22 @@ class SessionReader:
         self._client = connection
         self._session: Session | None = None  # of the WebSocket
 
-    def request(self, row: Row, head: Request, *, whole: bool) -> Row:
-        """A request, and what it carries. `whole`: its body was not too long to be kept."""
+    def read(self, row: Row, head: Request | Response | None, request: Request | None, *, whole: bool) -> Row:
+        """A row, with what it says in Engine.IO.
+
+        Args:
+            row: what was recorded.
+            head: of an HTTP message.
+            request: what it answers.
+            whole: whether its body has been kept and could be read.
+        """
+        if isinstance(head, Request):
+            return self._request(row, head, whole=whole)
+        if head is not None and request is not None:
+            return self._response(row, head, request, whole=whole)
+        return self._frame(row)
+
+    def _request(self, row: Row, head: Request, *, whole: bool) -> Row:
         query = _query(head)
         if query is None:
             return self._marked(row)
@@ -63,8 +77,7 @@ class SessionReader:
             return replace(row, note=f"Engine.IO over WebSocket, {what}")
         return self._payload(row, session, whole=whole) if session is not None and head.method == "POST" else row
 
-    def response(self, row: Row, head: Response, request: Request, *, whole: bool) -> Row:
-        """A response to this request."""
+    def _response(self, row: Row, head: Response, request: Request, *, whole: bool) -> Row:
         query = _query(request)
         if query is None:
             return self._marked(row)
@@ -82,7 +95,7 @@ class SessionReader:
             session = self._sessions.of(sid, self._client, plain=query.plain, begins=True)
         return self._payload(self._marked(row, session), session, whole=whole)
 
-    def frame(self, row: Row) -> Row:
+    def _frame(self, row: Row) -> Row:
         """A frame, with a message in it or without, or whatever else is no HTTP."""
         session = self._session
         if session is None or row.message is None or row.kind is not Kind.FRAME:
@@ -110,13 +123,13 @@ class SessionReader:
             problem = "expected Engine.IO packets, got nothing" if not row.body else "expected text, got other bytes"
             return replace(row, problem=_joined(row.problem, f"{problem} (Engine.IO protocol v4, Packet encoding)"))
         encoded = row.body.split(SEPARATOR)
-        read = [session.read(row.direction, each, row.clock) for each in encoded[:PACKETS]]
+        read = [session.read(row.direction, each, row.clock) for each in encoded]
         problem = row.problem
         for number, (_, wrong) in enumerate(read, 1):
             where = f"packet {number} of {len(encoded)}: " if wrong and len(encoded) > 1 else ""
             problem = _joined(problem, f"{where}{wrong}" if wrong else "")
         more = f"{len(encoded) - PACKETS:,} packets more" if len(encoded) > PACKETS else ""
-        return replace(row, packets=tuple(seen for seen, _ in read), problem=problem, note=more)
+        return replace(row, packets=tuple(seen for seen, _ in read[:PACKETS]), problem=problem, note=more)
 
 
 def _query(head: Request) -> _Query | None:

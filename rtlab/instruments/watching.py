@@ -93,7 +93,8 @@ def _print(console: Console, row: Row) -> None:
     first, *more = row.lines
     _say(console, f"{row.clock:4}  {row.client} {row.direction.arrow} server  {first}", STYLES[row.kind])
     for line in more:
-        _say(console, f"{'':{len(row.client) + 17}}{line}", "red" if line.startswith("! ") else "dim")
+        style = {"! ": "red", "= ": "blue"}.get(line[:2], "dim")
+        _say(console, f"{'':{len(row.client) + 17}}{line}", style)
 
 
 def _say(console: Console, text: str, style: str) -> None:

@@ -335,7 +335,7 @@ def test_meaning():
 
 
 def test_a_mistake_of_ours_does_not_spread(monkeypatch):
-    monkeypatch.setattr(decoding, "describe_fields", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(decoding, "http_fields", lambda *_, **__: 1 / 0)
     found = decode((UP, GET), (UP, b"more"))
     assert found[0].problem == "the tap could not decode this: ZeroDivisionError: division by zero"
     assert found[0].kind is Kind.RAW

@@ -58,3 +58,31 @@ def test_what_is_remembered_is_bounded(monkeypatch):
 def test_patterns_that_cannot_be_used(pattern, problem):
     with pytest.raises(UsageError, match=problem):
         make_labels({"X": pattern})
+
+
+def test_marked_values_are_labelled_wherever_they_stand():
+    ours = make_labels()
+    assert ours.mark("session", "lv_VI97HAXpY6yYWAAAC") == "session-1"
+    assert ours.mark("socket", "wZX3oN0bSVIhsaknAAAI") == "socket-1"
+    assert ours.mark("session", "lv_VI97HAXpY6yYWAAAC") == "session-1"
+    assert ours.mark("session", "short") == "session-2"
+    assert ours.apply("?sid=lv_VI97HAXpY6yYWAAAC") == "?sid=session-1", "no second label for it"
+    assert ours.apply('"wZX3oN0bSVIhsaknAAAI:room"') == '"socket-1:room"'
+    assert ours.apply("a short word, ?sid=short") == "a short word, ?sid=session-2"
+    assert ours.apply("xwZX3oN0bSVIhsaknAAAI") == "xwZX3oN0bSVIhsaknAAAI", "another word"
+    ahead = ours.ahead()
+    assert ahead.mark("socket", "another") == "socket-2"
+    assert ours.mark("socket", "yet another") == "socket-2", "a look ahead is not remembered"
+
+
+def test_marks_are_bounded(monkeypatch):
+    monkeypatch.setattr(labels, "REMEMBERED", 2)
+    ours = make_labels()
+    assert [ours.mark("socket", value) for value in "abca"] == ["socket-1", "socket-2", "socket-3", "socket-4"]
+
+
+def test_clients_are_counted_as_they_come():
+    ours = make_labels()
+    assert [ours.client(connection) for connection in (7, 3, 7, 9)] == [1, 2, 1, 3]
+    assert ours.ahead().client(5) == 4
+    assert ours.client(6) == 4

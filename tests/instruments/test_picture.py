@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtlab.instruments.packets_seen import PacketSeen
 from rtlab.instruments.picture import CLIENTS, LANES, LINE_COLOUR, PAINTS, PROBLEM, ROWS_SHOWN, WIDTH, draw
 from rtlab.instruments.transcript import Direction, Kind, Row, Transcript
 
@@ -133,3 +134,14 @@ def test_text_stands_out_from_its_box():
     for name, paint in PAINTS.items():
         assert contrast(paint.text, paint.fill) >= 7, name  # WCAG 2.2 §1.4.6
         assert contrast(PROBLEM, paint.fill) >= 4.5, name
+
+
+def test_a_packet_of_engineio_itself_looks_like_a_control_frame():
+    def drawn(*packets, **more):
+        return draw(Transcript([row(packets=packets, **more)]))
+
+    control = PAINTS["control"].fill
+    assert control in drawn(PacketSeen(engineio="PING", says="heartbeat"))
+    assert control not in drawn(PacketSeen(engineio="MESSAGE", says="an event"))
+    assert control not in drawn(PacketSeen(says="nothing"), problem="what is it?")
+    assert control not in drawn()

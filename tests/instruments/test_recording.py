@@ -182,3 +182,31 @@ def test_listeners_see_rows_as_they_come(caplog):
 
 def test_nothing():
     assert Recording().transcript == Transcript()
+
+
+def test_what_is_answered_keeps_its_row():
+    """Rows refer to others by the number with which they came, and are shown with the clock that those have."""
+    made = record(
+        row(2, UP, summary="b", clock=0),
+        row(1, DOWN, summary="news", clock=1),
+        row(2, DOWN, summary="other", clock=2, answers=0),
+        row(2, DOWN, summary="news", clock=3),
+        row(1, UP, summary="to news", clock=4, answers=1),
+        row(2, UP, summary="to news", clock=5, answers=3),
+    )
+    shown = [(each.clock, each.connection, each.summary, each.answers) for each in made.transcript]
+    assert shown == [
+        (0, 2, "b", None),
+        (1, 2, "other", 0),
+        (2, 1, "news", None),
+        (3, 2, "news", None),
+        (4, 1, "to news", 2),
+        (5, 2, "to news", 3),
+    ]
+
+
+def test_what_is_forgotten_is_not_named():
+    made = record(*[row(1, UP if each % 2 else DOWN, clock=each) for each in range(10)], rows=2)
+    made.append(row(1, DOWN, clock=10, answers=1))
+    made.append(row(1, UP, clock=11, answers=8))
+    assert [(each.clock, each.answers) for each in made.transcript][-2:] == [(10, None), (11, 8)]

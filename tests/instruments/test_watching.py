@@ -8,6 +8,8 @@ import sys
 from contextlib import asynccontextmanager
 
 import pytest
+import socketio
+from aiohttp import web
 from deadlines import WAIT_S
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidMessage
@@ -75,6 +77,29 @@ async def test_rows_as_they_come_and_a_file(number, tmp_path):
     assert [row.message for row in saved.messages] == ["hello", "hello", "x" * 100, "x" * 100]
     assert "Sec-WebSocket-Key: KEY-1" in str(saved)
     assert [row.clock for row in saved] == list(range(8))
+
+
+async def test_socketio_is_read_as_it_goes_by():
+    """With the ids that it has this time, and not the labels that the file gets."""
+    sio = socketio.AsyncServer(async_mode="aiohttp")
+    app = web.Application()
+    sio.attach(app)
+    sio.on("hi", lambda sid, text: text.upper())
+    client = socketio.AsyncClient(handle_sigint=False, reconnection=False)
+    async with rtlab.serve(app) as server, watching(server.url) as process:
+        line = (await process.stdout.readline()).decode()
+        await client.connect(line.split()[2])
+        await client.call("hi", "there", timeout=WAIT_S)
+        session = client.eio.sid
+        await client.disconnect()
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+        assert err == b""
+    lines = [line.strip() for line in out.decode().splitlines()]
+    assert f"= Engine.IO OPEN · {session}, upgrades to websocket, a PING every 25 s, 20 s for the PONG" in lines
+    asking = lines.index("= Engine.IO MESSAGE · Socket.IO EVENT 'hi' in /, asks for ack 1") - 1
+    number = lines[asking].split()[0]
+    assert f"= Engine.IO MESSAGE · Socket.IO ACK 1 in /, answers row {number}: 'hi'" in lines
 
 
 async def test_a_reader_that_has_read_enough():
