@@ -92,13 +92,15 @@ class Engine(Endpoint):
         await asyncio.gather(*(session.ended.wait() for session in sessions if not session.busy))
 
     async def shutdown(self) -> None:
-        """Close all sessions, and wait until their clients have been told or have had their time."""
-        await self.disconnect()
-        tasks = self._tasks - {asyncio.current_task()}
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=CLOSE_S)
-            for task in late:
-                task.cancel()
+        """Close all sessions, and wait until clients and handlers are done or have had their time."""
+        for session in list(self.sockets.values()):
+            session.close(Reason.SERVER_DISCONNECT)
+        late = {task for task in self._tasks if task is not asyncio.current_task()}
+        if late:
+            _, late = await asyncio.wait(late, timeout=CLOSE_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it beside everything else, and say so in the log if it fails."""

@@ -145,20 +145,21 @@ class Session:
     def violate(self, error: ProtocolError) -> None:
         """The client sent what it must not. Whatever it sent after that is not looked at."""
         if not self.closed:
-            self._owner.logger.warning("%s: closed, %s", self.sid, error)
             self._inbox.clear()
             self._inbox_bytes = 0
             self.close(Reason.PARSE_ERROR, error.problem)
+            self._owner.logger.warning("%s: closed, %s", self.sid, error)
 
     def cut_off(self) -> None:
         """The client is too slow: end its connection for real, without a word that it would not read."""
-        self._owner.logger.warning(
-            "%s: cut off as a slow consumer, %d bytes wait for it and %s are allowed",
-            self.sid, self.transport.queued_bytes, self._owner.guards.max_queued_bytes,
-        )  # fmt: skip
+        waiting = self.transport.queued_bytes
         if isinstance(self.transport, Socket):
             self.transport.abort()
         self.close(Reason.SLOW_CONSUMER)
+        self._owner.logger.warning(
+            "%s: cut off as a slow consumer, %d bytes wait for it and %s are allowed",
+            self.sid, waiting, self._owner.guards.max_queued_bytes,
+        )  # fmt: skip
 
     def close(self, reason: str, why: str = "") -> None:
         """End the session. A second call does nothing.
@@ -207,18 +208,25 @@ class Session:
             self._worker = self._owner.spawn(self._handle())
 
     async def _handle(self) -> None:
-        """Handle what is in the inbox; after the end, the end."""
-        while self._inbox:
-            data = self._inbox.popleft()
-            self._inbox_bytes -= len(data)
-            self._room.set()
-            try:
-                await self._owner.handle(self, data)
-            except ProtocolError as error:
-                self.violate(error)
-        if self.closed:
-            try:
-                await self._owner.ended(self, self.closed)
-            finally:
-                self.ended.set()
-        self._worker = None
+        """Handle what is in the inbox; after the end, the end. Whatever fails here, the next message is handled."""
+        try:
+            while self._inbox:
+                data = self._inbox.popleft()
+                self._inbox_bytes -= len(data)
+                self._room.set()
+                try:
+                    await self._owner.handle(self, data)
+                except ProtocolError as error:
+                    self.violate(error)
+            if self.closed:
+                try:
+                    await self._owner.ended(self, self.closed)
+                finally:
+                    self.ended.set()
+        except asyncio.CancelledError:
+            self.ended.set()  # the server is not going to wait any longer
+            raise
+        finally:
+            self._worker = None
+            if self._inbox or self.closed:
+                self._work()

@@ -13,9 +13,11 @@ from realtime.conformance.servers import Configuration
 
 import rtlab
 from rtlab.realtime import Guards, Server
+from rtlab.wire.socketio import PacketType
 
-__all__ = ["SERIALIZERS", "Journal", "lab_of", "serving"]
+__all__ = ["ACK", "CONNECT", "DISCONNECT", "EVENT", "SERIALIZERS", "Journal", "lab_of", "serving"]
 
+CONNECT, DISCONNECT, EVENT, ACK = PacketType.CONNECT, PacketType.DISCONNECT, PacketType.EVENT, PacketType.ACK
 SERIALIZERS = ("default", "msgpack")
 
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 import socketio
-from realtime.conformance.lab import CONNECT, DISCONNECT, Client
-from realtime.serving import SERIALIZERS, echoes, serving
+from realtime.conformance.lab import Client
+from realtime.serving import CONNECT, DISCONNECT, SERIALIZERS, echoes, serving
 from socketio.exceptions import ConnectionRefusedError as RefusedByHandler
 
 from rtlab.realtime import Guards

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 import socketio
 from aiohttp import web
+from deadlines import WAIT_S
 from realtime.conformance.lab import Client
 from realtime.serving import lab_of, serving
 
@@ -184,3 +185,38 @@ async def test_a_task_that_fails_is_in_the_log(caplog):
         await lab.client()
         assert "a task of the server failed" in caplog.text
         caplog.clear()
+
+
+class Raises(logging.Logger):
+    """A logger of an application that fails."""
+
+    def warning(self, *_: object) -> None:
+        raise KeyError("no log today")
+
+    exception = error = warning  # type: ignore[assignment]
+
+
+async def test_a_logger_that_fails_leaves_no_session_behind():
+    async with serving(logger=Raises("x"), engineio_logger=Raises("x")) as (sio, lab, _):
+        client = Client(lab, await lab.websocket())
+        await client.say("no packet")
+        await client.transport.ends()
+        async with asyncio.timeout(WAIT_S):
+            while sio.eio.sockets:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_shutdown_does_not_wait_for_a_handler_for_ever(monkeypatch):
+    monkeypatch.setattr("rtlab.realtime.engine.CLOSE_S", 0.1)
+    async with serving() as (sio, lab, journal):
+
+        @sio.event
+        async def connect(sid, environ, auth):
+            await journal.note("asked")
+            await asyncio.Event().wait()
+
+        client = Client(lab, await lab.websocket())
+        await client.say("0")
+        await journal.until("asked")
+        await sio.shutdown()
+        assert list(sio.manager.get_participants("/", None)) == []

@@ -8,8 +8,8 @@ import aiohttp
 import msgpack
 import pytest
 from deadlines import WAIT_S
-from realtime.conformance.lab import ACK, CONNECT, DISCONNECT, EVENT, Client
-from realtime.serving import SERIALIZERS, echoes, serving
+from realtime.conformance.lab import Client
+from realtime.serving import ACK, CONNECT, DISCONNECT, EVENT, SERIALIZERS, echoes, serving
 from websockets.exceptions import ConnectionClosed
 
 import rtlab
