@@ -20,7 +20,7 @@ PATTERNS: tuple[tuple[str, str], ...] = (
     ("ACCEPT", r", got ([\w+/=]{20,}) \(RFC 6455"),
     ("DATA", r"^P[IO]NG, 4 bytes: ([0-9a-f ]{11})$"),
     ("TOKEN", r"\b(eyJ[\w-]+\.[\w-]+\.[\w-]*)"),
-    ("SID", r"""\bsid(?:=|['"]: ?['"])([\w.-]+)"""),
+    ("SID", r"""\bsid(?:=|['"]: ?['"])([\w.:-]+)"""),
     ("ID", r"\b([0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12})\b"),
     ("PORT", r"""(?:127\.0\.0\.\d+|localhost|::1\]?)(?::|['"], ?)(\d{1,5})\b"""),
     ("TIME", r"\b(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?)"),
@@ -31,8 +31,9 @@ PATTERNS: tuple[tuple[str, str], ...] = (
 The last but one is a Unix time in seconds or milliseconds; the last one what Engine.IO clients put into a URL to get
 around caches."""
 UNNUMBERED = {"TIME"}
-_LONG = re.compile(r"[\w-]{16,}")
-"""What may be a marked value: Engine.IO and Socket.IO make ids of 20 characters from this alphabet."""
+_LONG = re.compile(r"(?:sid:)?[\w-]{16,}")
+"""What may be a marked value: Engine.IO and Socket.IO make ids of 20 characters from this alphabet, and
+`rtlab.realtime` puts a prefix before them."""
 _MARK = re.compile(r"(?:session|socket)-\d+")
 """The label of one, where a session id would stand."""
 REMEMBERED = 20_000

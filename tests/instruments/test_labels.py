@@ -70,6 +70,8 @@ def test_marked_values_are_labelled_wherever_they_stand():
     assert ours.apply('"wZX3oN0bSVIhsaknAAAI:room"') == '"socket-1:room"'
     assert ours.apply("a short word, ?sid=short") == "a short word, ?sid=session-2"
     assert ours.apply("xwZX3oN0bSVIhsaknAAAI") == "xwZX3oN0bSVIhsaknAAAI", "another word"
+    assert ours.mark("session", "sid:wZX3oN0bSVIhsaknAAAJ") == "session-3"
+    assert ours.apply('{"sid":"sid:wZX3oN0bSVIhsaknAAAJ"}') == '{"sid":"session-3"}', "its prefix belongs to it"
     ahead = ours.ahead()
     assert ahead.mark("socket", "another") == "socket-2"
     assert ours.mark("socket", "yet another") == "socket-2", "a look ahead is not remembered"
