@@ -270,7 +270,13 @@ class Decoder:
             whole: whether its body has been kept and could be read.
             fields: of the row.
         """
-        row = Row(clock=self._sessions.next_number(), connection=self._connection, direction=direction, **fields)
+        row = Row(
+            clock=self._sessions.next_number(),
+            connection=self._connection,
+            client_number=self._above.client,
+            direction=direction,
+            **fields,
+        )
         asked = self._asked_by(head)
         if asked is not None:
             row = replace(row, answers=asked.number, asked=asked.head.method)

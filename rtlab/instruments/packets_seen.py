@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rtlab.instruments.summaries import printable
+from rtlab.instruments.summaries import SCANNED, printable
 from rtlab.wire import engineio, socketio
 from rtlab.wire.engineio import PacketType as EngineIO
 from rtlab.wire.socketio import PacketType as SocketIO
@@ -35,7 +35,8 @@ class PacketSeen:
     socket: str = ""
     """The id of the socket that a CONNECT of the server grants, by its label: "socket-1"."""
     data: str = ""
-    """What the packet carries, as JSON, with the number of bytes for bytes. Empty until all attachments are here."""
+    """What the packet carries, as JSON, with the number of bytes for bytes; the first `SCANNED` characters of it. Empty
+    until all attachments are here."""
     says: str
     """What it is, in words."""
     answers: int | None = None
@@ -84,10 +85,11 @@ def socketio_seen(packet: socketio.Packet, attachments: int = 0, *, parser: str 
     name = f"BINARY_{kind.name}" if attachments else kind.name
     data = "" if attachments else _data(packet)
     words = f"Socket.IO {name}"
-    where = printable(packet.namespace)
+    where = printable(packet.namespace[:SCANNED])
+    event = str(packet.data[0])[:SCANNED] if kind is SocketIO.EVENT else ""
     if kind is SocketIO.EVENT:
         asks = "" if packet.id is None else f", asks for ack {packet.id}"
-        words += f" {packet.data[0]!r} in {where}{asks}"
+        words += f" {event!r} in {where}{asks}"
     elif kind is SocketIO.ACK:
         words += f" {packet.id} in {where}"
     elif kind is SocketIO.DISCONNECT:
@@ -103,12 +105,12 @@ def socketio_seen(packet: socketio.Packet, attachments: int = 0, *, parser: str 
     return PacketSeen(
         engineio="MESSAGE",
         socketio=name,
-        namespace=packet.namespace,
-        event=str(packet.data[0]) if kind is SocketIO.EVENT else "",
+        namespace=packet.namespace[:SCANNED],
+        event=event,
         ack=packet.id,
         socket=_socket(packet),
         data=data,
-        says=f"Engine.IO MESSAGE · {words}",
+        says=f"Engine.IO MESSAGE · {words}"[:SCANNED],
     )
 
 
@@ -144,7 +146,7 @@ def _data(packet: socketio.Packet) -> str:
         values = packet.data
     else:
         values = [] if packet.data is None else [packet.data]
-    return printable(say(values))
+    return printable(say(values)[:SCANNED])
 
 
 def _reason(data: object) -> str:

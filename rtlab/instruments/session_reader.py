@@ -46,7 +46,8 @@ class SessionReader:
     def __init__(self, sessions: Sessions, connection: int) -> None:
         self._sessions = sessions
         self._connection = connection
-        self._client = connection
+        self.client = connection
+        """Whose connection it is, by the number of that client's first one."""
         self._session: Session | None = None  # of the WebSocket
 
     def read(self, row: Row, head: Request | Response | None, request: Request | None, *, whole: bool) -> Row:
@@ -70,7 +71,7 @@ class SessionReader:
             return self._marked(row)
         session = self._named(query)
         if session is not None:
-            self._client = session.client
+            self.client = session.client
         row = self._marked(row, session)
         if query.transport == "websocket":
             what = "the upgrade of a session" if session is not None else "a session without long-polling"
@@ -84,7 +85,7 @@ class SessionReader:
         session = self._named(query)
         if query.transport == "websocket":
             if head.status == 101:
-                self._session = session or Session("", self._client, plain=query.plain, whole=True)
+                self._session = session or Session("", self.client, plain=query.plain, whole=True)
             return self._marked(row, session)
         if head.status != 200 or request.method != "GET":
             return self._marked(row, session)
@@ -92,7 +93,7 @@ class SessionReader:
             sid = _sid_offered(row.body)
             if not sid:
                 return self._marked(row)
-            session = self._sessions.of(sid, self._client, plain=query.plain, begins=True)
+            session = self._sessions.of(sid, self.client, plain=query.plain, begins=True)
         return self._payload(self._marked(row, session), session, whole=whole)
 
     def _frame(self, row: Row) -> Row:
@@ -103,13 +104,20 @@ class SessionReader:
         seen, problem = session.read(row.direction, row.message, row.clock)
         if seen.engineio == "OPEN" and session.sid:
             self._sessions.adopt(session)
-        row = self._marked(row, session)
         return replace(
-            row, packets=(seen,), answers=seen.answers, asked=seen.asked, problem=_joined(row.problem, problem)
+            row,
+            session=session.sid,
+            packets=(seen,),
+            answers=seen.answers,
+            asked=seen.asked,
+            problem=_joined(row.problem, problem),
         )
 
     def _marked(self, row: Row, session: Session | None = None) -> Row:
-        return replace(row, client_number=self._client, session=session.sid if session is not None else "")
+        sid = "" if session is None else session.sid
+        if row.client_number == self.client and row.session == sid:
+            return row
+        return replace(row, client_number=self.client, session=sid)
 
     def _named(self, query: _Query) -> Session | None:
         """The session that a request names."""

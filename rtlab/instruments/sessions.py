@@ -168,7 +168,7 @@ class Session:
         """A Socket.IO packet with what it answers, and what is wrong with that."""
         where = packet.namespace
         if packet.type is SocketIO.EVENT and packet.id is not None:
-            self._events[direction, where, packet.id] = _Asked(number, repr(packet.data[0]), seen.event)
+            self._events[direction, where, packet.id] = _Asked(number, repr(seen.event), seen.event)
             if len(self._events) > UNANSWERED:
                 self._whole = False
                 del self._events[next(iter(self._events))]

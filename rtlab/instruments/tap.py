@@ -1,7 +1,7 @@
 """The tap: a proxy in front of any server that copies bytes unchanged and records what they say.
 
 What lives here: `tap` and `start_tap`, `Tap`, and the copying between two sockets. It must not know what the bytes
-mean; `decoding` does.
+mean; `decoding` and `sessions` do. They read HTTP, WebSocket, Engine.IO and Socket.IO without being asked.
 
 Two promises. Bytes leave as they came, whatever they are: backpressure, half-closed connections and resets are passed
 on too. And what has gone through is recorded before it is passed on: whoever has received something finds it in
