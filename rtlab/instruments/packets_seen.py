@@ -46,7 +46,10 @@ class PacketSeen:
 
     def __str__(self) -> str:
         """One line for people: Engine.IO MESSAGE · Socket.IO ACK 3 in /, answers row 12: 'chat:join'."""
-        return self.says if self.answers is None else f"{self.says}, answers row {self.answers}: {self.asked}"
+        if self.answers is None:
+            return self.says
+        what = f": {self.asked}" if self.event else ""  # what a PONG answers, everybody knows
+        return f"{self.says}, answers row {self.answers}{what}"
 
 
 def engineio_seen(packet: engineio.Packet, handshake: engineio.Handshake | None = None) -> PacketSeen:
@@ -64,7 +67,7 @@ def engineio_seen(packet: engineio.Packet, handshake: engineio.Handshake | None 
     if handshake is not None:
         upgrades = f"upgrades to {', '.join(handshake.upgrades)}" if handshake.upgrades else "no upgrades"
         every, timeout = (f"{each / 1000:g} s" for each in (handshake.ping_interval_ms, handshake.ping_timeout_ms))
-        says += f" · {handshake.sid}, {upgrades}, a PING every {every}, {timeout} for the PONG"
+        says += f" · {handshake.sid}, {upgrades}, PING every {every}, time-out {timeout}"
     return PacketSeen(engineio=name, says=printable(says))
 
 
@@ -136,7 +139,7 @@ def attachment_seen(first: PacketSeen, number: int, count: int, packet: socketio
 
 def unreadable() -> PacketSeen:
     """What is no packet; the row says what is wrong with it."""
-    return PacketSeen(says="no Engine.IO packet")
+    return PacketSeen(says="not an Engine.IO packet")
 
 
 def _data(packet: socketio.Packet) -> str:

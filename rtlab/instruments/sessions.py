@@ -34,7 +34,7 @@ UNANSWERED = 1_000
 ATTACHMENTS = 100
 """Attachments of a packet that are read here: more than a server takes, for that is worth seeing."""
 ACKNOWLEDGEMENT = "Socket.IO protocol v5, Acknowledgement"
-UNREAD = "is not read here: python package msgpack is missing"
+UNREAD = "bytes, not read: the Python package msgpack is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ class Session:
         try:
             packet = decoder.add(data) or decoder.incomplete
         except ProtocolError as error:
-            return message_seen("no Socket.IO packet"), f"{problem}; {error}" if problem else str(error)
+            return message_seen("not a Socket.IO packet"), f"{problem}; {error}" if problem else str(error)
         assert packet is not None  # it is complete, or attachments are missing
         seen, wrong = self._paired(direction, packet, number, socketio_seen(packet, decoder.pending))
         if decoder.pending:
@@ -157,7 +157,7 @@ class Session:
                 socketio.Decoder().add(data)
             packet = socketio.from_fields(fields)
         except ProtocolError as error:
-            return message_seen("no Socket.IO packet"), str(error)
+            return message_seen("not a Socket.IO packet"), str(error)
         except ImportError:
             return message_seen(UNREAD), ""
         return self._paired(direction, packet, number, socketio_seen(packet, parser="MessagePack"))
