@@ -46,10 +46,7 @@ class PacketSeen:
 
     def __str__(self) -> str:
         """One line for people: Engine.IO MESSAGE · Socket.IO ACK 3 in /, answers row 12: 'chat:join'."""
-        if self.answers is None:
-            return self.says
-        what = f": {self.asked}" if self.event else ""  # what a PONG answers, everybody knows
-        return f"{self.says}, answers row {self.answers}{what}"
+        return self.says if self.answers is None else f"{self.says}, answers row {self.answers}: {self.asked}"
 
 
 def engineio_seen(packet: engineio.Packet, handshake: engineio.Handshake | None = None) -> PacketSeen:
@@ -67,7 +64,7 @@ def engineio_seen(packet: engineio.Packet, handshake: engineio.Handshake | None 
     if handshake is not None:
         upgrades = f"upgrades to {', '.join(handshake.upgrades)}" if handshake.upgrades else "no upgrades"
         every, timeout = (f"{each / 1000:g} s" for each in (handshake.ping_interval_ms, handshake.ping_timeout_ms))
-        says += f" · {handshake.sid}, {upgrades}, PING every {every}, time-out {timeout}"
+        says += f" · {handshake.sid}, {upgrades}, a PING every {every}, {timeout} for the PONG"
     return PacketSeen(engineio=name, says=printable(says))
 
 

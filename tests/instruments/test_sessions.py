@@ -36,13 +36,13 @@ def test_engineio():
         (DOWN, OPEN), (UP, "2probe"), (DOWN, "3probe"), (UP, "5"), (DOWN, "6"), (DOWN, "2"), (UP, "3"), (DOWN, "1"),
         (DOWN, "2x"), (UP, "3"),
     ) == [
-        "OPEN · abc, upgrades to websocket, PING every 25 s, time-out 20 s",
+        "OPEN · abc, upgrades to websocket, a PING every 25 s, 20 s for the PONG",
         "PING · upgrade: probe",
-        "PONG · upgrade: probe, answers row 1",
+        "PONG · upgrade: probe, answers row 1: PING",
         "UPGRADE · the session goes on over this WebSocket",
         "NOOP · ends a request that waits",
         "PING · heartbeat",
-        "PONG · heartbeat, answers row 5",
+        "PONG · heartbeat, answers row 5: PING",
         "CLOSE · the session ends",
         "PING 'x'",
         "PONG · heartbeat",
@@ -51,7 +51,7 @@ def test_engineio():
 
 def test_a_handshake_without_upgrades():
     [(seen, problem)] = read((DOWN, '0{"sid":"abc","upgrades":[],"pingInterval":1500,"pingTimeout":1000}'))
-    assert seen.says == "Engine.IO OPEN · abc, no upgrades, PING every 1.5 s, time-out 1 s"
+    assert seen.says == "Engine.IO OPEN · abc, no upgrades, a PING every 1.5 s, 1 s for the PONG"
     assert not problem
 
 
@@ -73,9 +73,9 @@ def test_socketio():
     ]
     assert lines(*said) == [
         "MESSAGE · Socket.IO CONNECT to / with 'token', 'n'",
-        "MESSAGE · Socket.IO CONNECT to / as s1, answers row 0",
+        "MESSAGE · Socket.IO CONNECT to / as s1, answers row 0: CONNECT",
         "MESSAGE · Socket.IO CONNECT to /admin",
-        "MESSAGE · Socket.IO CONNECT_ERROR for /admin: 'Not authorized', answers row 2",
+        "MESSAGE · Socket.IO CONNECT_ERROR for /admin: 'Not authorized', answers row 2: CONNECT",
         "MESSAGE · Socket.IO EVENT 'chat:join' in /, asks for ack 0",
         "MESSAGE · Socket.IO EVENT 'hi' in /chat, asks for ack 0",
         "MESSAGE · Socket.IO ACK 0 in /, answers row 4: 'chat:join'",
@@ -191,7 +191,7 @@ def test_messagepack():
         (DOWN, packed(type=3, nsp="/", data=[], id=0)),
     ) == [
         "MESSAGE · Socket.IO CONNECT to / (MessagePack)",
-        "MESSAGE · Socket.IO CONNECT to / as s1 (MessagePack), answers row 0",
+        "MESSAGE · Socket.IO CONNECT to / as s1 (MessagePack), answers row 0: CONNECT",
         "MESSAGE · Socket.IO EVENT 'photo' in /, asks for ack 0 (MessagePack: <2 bytes>, 5)",
         "MESSAGE · Socket.IO ACK 0 in / (MessagePack), answers row 2: 'photo'",
     ]
@@ -241,7 +241,7 @@ def test_only_so_many_wait(monkeypatch):
     read(*((UP, f"40/{name},") for name in "abc"), made=made)
     assert lines((DOWN, '40/a,{"sid":"s"}'), (DOWN, '40/c,{"sid":"s"}'), made=made) == [
         "MESSAGE · Socket.IO CONNECT to /a as s",
-        "MESSAGE · Socket.IO CONNECT to /c as s, answers row 2",
+        "MESSAGE · Socket.IO CONNECT to /c as s, answers row 2: CONNECT",
     ]
 
 

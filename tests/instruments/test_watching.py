@@ -96,7 +96,7 @@ async def test_socketio_is_read_as_it_goes_by():
         out, err = await process.communicate()
         assert err == b""
     lines = [line.strip() for line in out.decode().splitlines()]
-    assert f"= Engine.IO OPEN · {session}, upgrades to websocket, PING every 25 s, time-out 20 s" in lines
+    assert f"= Engine.IO OPEN · {session}, upgrades to websocket, a PING every 25 s, 20 s for the PONG" in lines
     asking = lines.index("= Engine.IO MESSAGE · Socket.IO EVENT 'hi' in /, asks for ack 1") - 1
     number = lines[asking].split()[0]
     assert f"= Engine.IO MESSAGE · Socket.IO ACK 1 in /, answers row {number}: 'hi'" in lines
