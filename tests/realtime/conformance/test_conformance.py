@@ -52,10 +52,6 @@ def test_every_known_gap_is_a_behaviour():
     assert not [name for gaps in KNOWN_GAPS.values() for name in gaps if name not in names]
 
 
-def test_ours_has_no_known_gap():
-    assert not KNOWN_GAPS["ours"]
-
-
 def test_no_two_behaviours_have_the_same_name():
     names = [each.name for each in BEHAVIOURS]
     assert len(names) == len(set(names))

@@ -148,6 +148,23 @@ async def an_upgrade_that_is_given_up_costs_nothing(lab: Lab) -> None:
     await Client(lab, second).is_there()
 
 
+@behaviour("Node's engine.io, socket")
+async def a_close_waits_for_the_upgrade(lab: Lab) -> None:
+    """A session that is closed during an upgrade lets it finish: a client that has stopped polling hears it then."""
+    session = await lab.polling()
+    client = Client(lab, session)
+    await client.connect()
+    socket = await _probed(lab, session)
+    await client.emit("hang-up")
+    await lab.entries()  # takes longer than what the server does about the event
+    await socket.send(DONE)
+    try:
+        while (await socket.receive()).type is not PacketType.CLOSE:
+            pass  # the goodbye of a namespace
+    except ConnectionClosed as error:
+        same("whether the WebSocket was closed, and not cut", error.rcvd is not None, True)
+
+
 @behaviour(UPGRADE)
 async def an_upgrade_begins_with_a_probe(lab: Lab) -> None:
     """A WebSocket whose first packet is no probe is closed, and the session stays on polling."""
