@@ -70,7 +70,6 @@ __all__ = [
     "grade",
     "node",
     "node_server",
-    "realtime",
     "resources",
     "serve",
     "start",
