@@ -189,10 +189,12 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
         except (TimeoutError, ProtocolError):
             pass
         finally:
-            if session.upgrading is socket:  # it went wrong: the session goes on with polling
-                session.upgrading, session.probed = None, False
-                self.spawn(socket.close(CloseCode.POLICY_VIOLATION, "expected a probe, then an upgrade"))
-        return await self._read(session, ws) if session.transport.name == socket.name else ws
+            session.upgrading, session.probed = None, False
+        if session.transport.name == socket.name:
+            return await self._read(session, ws)
+        # It went wrong, and the session goes on with polling; or it was closed meanwhile, and the client hears it here.
+        await socket.close(session.close_code, session.closed or "expected a probe, then an upgrade")
+        return ws
 
     async def _read(self, session: Session, ws: web.WebSocketResponse) -> web.WebSocketResponse:
         """Take what a WebSocket brings until it ends."""

@@ -173,14 +173,18 @@ class Session:
         self.closed = reason
         self._heartbeat.stop()
         self._room.set()
-        if self.upgrading is not None:
-            self.upgrading.abort()
+        if self.upgrading is not None and not self.probed:
+            self.upgrading.abort()  # the client still polls, and hears it there; later it waits for the upgrade's end
         if isinstance(self.transport, Socket):
-            code = CLOSE_CODES.get(reason, CloseCode.POLICY_VIOLATION)
-            self._hanging_up = self._owner.spawn(self.transport.close(code, why or reason))
+            self._hanging_up = self._owner.spawn(self.transport.close(self.close_code, why or reason))
         else:
             self.transport.wake()
         self._work()
+
+    @property
+    def close_code(self) -> CloseCode:
+        """What a WebSocket client of a closed session is told."""
+        return CLOSE_CODES.get(self.closed, CloseCode.POLICY_VIOLATION)
 
     def last_words(self) -> list[Message]:
         """What a GET of a closed session is answered: what waits for it, and that it is closed."""

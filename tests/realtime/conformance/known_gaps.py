@@ -99,9 +99,5 @@ NODE = {
     "an_event_with_an_empty_list (MessagePack)": "socket.io-msgpack-parser asks for a list, empty or not",
 }
 
-OURS = {
-    "a_close_waits_for_the_upgrade": "our server cuts the WebSocket that is being tried",
-}
-
-KNOWN_GAPS: dict[str, dict[str, str]] = {"plain": PLAIN, "node": NODE, "ours": OURS}
+KNOWN_GAPS: dict[str, dict[str, str]] = {"plain": PLAIN, "node": NODE, "ours": {}}
 """By the kind of server and the name of the behaviour."""
