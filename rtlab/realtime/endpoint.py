@@ -14,7 +14,7 @@ from aiohttp import WSMsgType, web
 from engineio.async_drivers.aiohttp import translate_request
 
 from rtlab.errors import ProtocolError
-from rtlab.realtime.limits import CLOSE_S, UPGRADE_TIMEOUT_S, Guards
+from rtlab.realtime.limits import CLOSE_S, PACKETS_PER_GET, UPGRADE_TIMEOUT_S, Guards
 from rtlab.realtime.message import NOOP, Message
 from rtlab.realtime.peer import set_peer
 from rtlab.realtime.refusals import Refusal, Refused
@@ -126,7 +126,7 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
                 raise
         if request.transport is None or request.transport.is_closing():
             session.close(Reason.TRANSPORT_CLOSE)
-        return self._body_of(session.last_words() if session.closed else polling.take() or [NOOP])
+        return self._body_of(session.last_words() if session.closed else polling.take(PACKETS_PER_GET) or [NOOP])
 
     async def _post(self, request: web.Request, session: Session) -> web.Response:
         """A POST, which brings what the client has to say."""

@@ -19,6 +19,7 @@ __all__ = [
     "MAX_ATTACHMENTS",
     "MAX_PACKETS_PER_PAYLOAD",
     "MAX_QUEUED_BYTES",
+    "PACKETS_PER_GET",
     "SOCKET_ID_PREFIX",
     "UPGRADE_TIMEOUT_S",
     "Guards",
@@ -30,6 +31,8 @@ MAX_QUEUED_BYTES = 4 * 1024 * 1024
 """Bytes that may wait for one client: seconds of a slow line, and little enough that 1,000 stalled clients fit."""
 MAX_PACKETS_PER_PAYLOAD = 10_000
 """Packets in the body of one POST. A JavaScript client sends all that it has at once, so this is far above a burst."""
+PACKETS_PER_GET = 16
+"""Packets that one GET takes away. The Python client gives its session up over more; the others fetch again."""
 MAX_ATTACHMENTS = 10
 """Binary attachments of one packet: the default of socket.io-parser 4.2."""
 ATTACHMENTS_TIMEOUT_S = 20.0

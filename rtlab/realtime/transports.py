@@ -75,11 +75,16 @@ class Polling:
         finally:
             self._waiting = None
 
-    def take(self) -> list[Message]:
-        """All that waits."""
-        taken = list(self.queue)
-        self.queue.clear()
-        self._queued_bytes = 0
+    def take(self, packets: int | None = None) -> list[Message]:
+        """All that waits, or the first messages of it, of so many packets at most; one message in any case."""
+        taken: list[Message] = []
+        count = 0
+        while self.queue:
+            count += len(self.queue[0].packets)
+            if packets is not None and taken and count > packets:
+                break
+            taken.append(self.queue.popleft())
+            self._queued_bytes -= taken[-1].size
         return taken
 
 

@@ -122,6 +122,26 @@ async def test_a_body_that_is_too_long_is_answered_and_closes():
         await client.transport.is_gone()
 
 
+async def test_a_python_client_that_polls_gets_a_burst_whole():
+    sio, heard, whole = Server(), [], asyncio.Event()
+
+    def hear(number):
+        heard.append(number)
+        if len(heard) == 200:
+            whole.set()
+
+    async with rtlab.serve(sio) as server:
+        client = socketio.AsyncClient(handle_sigint=False, reconnection=False)
+        client.on("news", hear)
+        await client.connect(server.url, transports=["polling"])
+        for number in range(200):
+            await sio.emit("news", number)
+        async with asyncio.timeout(WAIT_S):
+            await whole.wait()
+        assert heard == list(range(200))
+        await client.disconnect()
+
+
 async def test_what_was_said_before_a_close_can_still_be_fetched_once():
     async with serving() as (sio, lab, _):
         client = Client(lab, await lab.polling())
