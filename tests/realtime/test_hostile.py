@@ -147,7 +147,7 @@ async def over_tcp(url, hostile):
     """Raw frames after a handshake, or half a request; the server closes, or we do."""
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    with suppress(ConnectionError):
+    with suppress(OSError):
         head = (
             f"GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: "
             "Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
@@ -160,7 +160,7 @@ async def over_tcp(url, hostile):
         writer.write_eof()
         await reader.read()
     writer.close()
-    with suppress(ConnectionError):
+    with suppress(OSError):
         await writer.wait_closed()
 
 
