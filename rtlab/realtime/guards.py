@@ -65,7 +65,9 @@ def event_name(packet: Packet, guards: Guards) -> str:
     name = packet.data[0]
     if guards.reserved_events and name in RESERVED_EVENTS:
         raise ProtocolError(f"expected an event of the application, got the reserved {name!r}", rule="socket.io-parser")
-    return name if isinstance(name, str) else f"{name:g}"
+    if isinstance(name, str):
+        return name
+    return str(int(name)) if isinstance(name, int) or (name.is_integer() and abs(name) < 1e21) else repr(name)
 
 
 def fitting(handler: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, ...]:

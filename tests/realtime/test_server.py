@@ -79,11 +79,23 @@ async def test_a_handler_that_fails_where_events_are_in_order_stops_nobody(caplo
         caplog.clear()
 
 
-async def test_a_number_is_an_event_name_too_as_in_javascript():
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        ("7", "7"),
+        ("7.0", "7"),
+        ("-0.5", "-0.5"),
+        ("1234567.25", "1234567.25"),
+        ("12345678", "12345678"),
+        ("9" * 400, "9" * 400),
+        ("1e21", "1e+21"),
+    ],
+)
+async def test_a_number_is_an_event_name_too_as_in_javascript(number, name):
     async with serving() as (sio, lab, journal):
-        sio.on("7", lambda sid, data: journal.entries.append(data))
+        sio.on(name, lambda sid, data: journal.entries.append(data))
         client = await lab.client()
-        await client.say('2[7,"x"]')
+        await client.say(f'2[{number},"x"]')
         await echoes(client)
         assert journal.entries[-1] == "x"
 
