@@ -21,11 +21,13 @@ from rtlab.realtime.guards import Held, fitting
 from rtlab.realtime.limits import Guards
 from rtlab.realtime.message import Message
 from rtlab.realtime.packets import Reader
-from rtlab.realtime.session import Reason
+from rtlab.realtime.session import Reason, is_cancelled
 
 __all__ = ["EXCHANGE", "Client", "Doors"]
 
 EXCHANGE = "Socket.IO protocol v5, Exchange protocol"
+REJECTED = {"message": "Connection rejected by server"}
+"""What a client hears that is refused without a reason."""
 
 
 @dataclass(slots=True)
@@ -78,7 +80,7 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
         elif self.guards.hold_until_connected:
             session = self.eio.sockets[eio_sid]
             self.held[sid] = Held(self.guards.max_queued_bytes, session.cut_off)
-        refusal: Any = {"message": "Connection rejected by server"}
+        refusal: Any = REJECTED
         left = False
         try:
             if await self._ask(namespace, sid, self.environ[eio_sid], data or None) is not False:
@@ -88,7 +90,7 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
         except ConnectionRefusedError:
             refusal = {"message": "Connection refused by server"}
         except (Exception, asyncio.CancelledError) as error:
-            left = isinstance(error, asyncio.CancelledError) and _is_cancelled()
+            left = isinstance(error, asyncio.CancelledError) and is_cancelled()
             if left or not self.guards.refuse_on_error:
                 raise
             self.logger.exception("the connect handler of %s failed: %s is refused", namespace, sid)
@@ -100,14 +102,21 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
                 await self._let_in(eio_sid, sid, namespace)
             return
         self.held.pop(sid, None)
-        if self.always_connect:
-            self.manager.pre_disconnect(sid, namespace)
-            await self._answer(eio_sid, kinds.DISCONNECT, namespace, None)
-        else:
-            await self._answer(eio_sid, kinds.CONNECT_ERROR, namespace, refusal)
+        out_already = self.always_connect and not self.manager.is_connected(sid, namespace)  # the handler saw to it
         await self.manager.disconnect(sid, namespace, ignore_queue=True)
         client.joined.discard(namespace)
         self._expect_connect(eio_sid)
+        if self.always_connect:
+            if not out_already:
+                await self._answer(eio_sid, kinds.DISCONNECT, namespace, None)
+            return
+        try:
+            await self._answer(eio_sid, kinds.CONNECT_ERROR, namespace, refusal)
+        except Exception:
+            if not self.guards.refuse_on_error:
+                raise
+            self.logger.exception("the reason for a refusal in %s cannot be sent", namespace)
+            await self._answer(eio_sid, kinds.CONNECT_ERROR, namespace, REJECTED)
 
     async def _let_in(self, eio_sid: str, sid: str, namespace: str) -> None:
         """Say so, then what was said to it meanwhile."""
@@ -145,7 +154,7 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
         self._binary_packet.pop(eio_sid, None)
         try:
             await self._trigger_event("disconnect", namespace, sid, reason)
-        except Exception:
+        except (Exception, asyncio.CancelledError):
             if not self.guards.refuse_on_error:
                 raise
             self.logger.exception("the disconnect handler of %s failed", namespace)
@@ -203,9 +212,3 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
 
     async def _answer(self, eio_sid: str, kind: int, namespace: str, data: Any) -> None:
         await self._send_packet(eio_sid, self.packet_class(kind, data, namespace=namespace))
-
-
-def _is_cancelled() -> bool:
-    """Whether this task itself is to end, and not only something that its handler waited for."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

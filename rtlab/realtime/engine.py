@@ -20,11 +20,13 @@ from rtlab.errors import ProtocolError, UsageError
 from rtlab.realtime.endpoint import Endpoint
 from rtlab.realtime.limits import CLOSE_S, LONGEST_PING_S, SOCKET_ID_PREFIX, Guards
 from rtlab.realtime.message import Message
-from rtlab.realtime.session import Reason, Session
+from rtlab.realtime.session import Reason, Session, is_cancelled
 from rtlab.realtime.transports import Polling
 
 __all__ = ["Engine"]
 
+CANCELS = 10
+"""How often a shutdown cancels what does not end: python-socketio swallows it, and the next handler runs."""
 LINGER_S = 10.0
 """Seconds in which a client that polls can still fetch what the server said last before it closed the session."""
 
@@ -98,13 +100,18 @@ class Engine(Endpoint):
         late = {task for task in self._tasks if task is not asyncio.current_task()}
         if late:
             _, late = await asyncio.wait(late, timeout=CLOSE_S)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        for _ in range(CANCELS):
+            for task in late:
+                task.cancel()
+            if late:
+                _, late = await asyncio.wait(late, timeout=CLOSE_S / CANCELS)
+        if late:
+            self.logger.error("shut down although %d handlers do not end", len(late))
 
     def spawn(self, coroutine: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run it beside everything else, and say so in the log if it fails."""
-        task = asyncio.get_running_loop().create_task(coroutine)
+        # not with create_task: an application's task factory may begin at once, and whoever spawns is not ready for it
+        task = asyncio.Task(coroutine, loop=asyncio.get_running_loop())
         self._tasks.add(task)
         task.add_done_callback(self._done)
         return task
@@ -117,7 +124,9 @@ class Engine(Endpoint):
             await self.handlers["message"](session.sid, data)
         except ProtocolError:
             raise
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_cancelled():
+                raise
             self.logger.exception("%s: a handler failed", session.sid)
 
     async def ended(self, session: Session, reason: str) -> None:

@@ -46,8 +46,12 @@ class Fanout(socketio.AsyncManager):  # type: ignore[misc]
             to: another name for `room`.
         """
         target = target_of(to, room, self.server.guards)
-        if target == [] or namespace not in self.rooms:
-            return
+        if target != [] and namespace in self.rooms:
+            self._deliver(event, data, namespace, target, skip_sid, callback)
+        # One turn of the loop for each emit, so that a long run of them starves neither heartbeats nor the writing.
+        await asyncio.sleep(0)
+
+    def _deliver(self, event: str, data: Any, namespace: str, target: Any, skip_sid: Any, callback: Any) -> None:
         skip = {skip_sid} if skip_sid is None or isinstance(skip_sid, str) else set(skip_sid)
         skip.update(self.pending_disconnect.get(namespace, ()))
         arguments = list(data) if isinstance(data, tuple) else [] if data is None else [data]
@@ -58,13 +62,18 @@ class Fanout(socketio.AsyncManager):  # type: ignore[misc]
             for sid, eio_sid in hears:
                 number = self._generate_ack_id(sid, callback)
                 self._tell([(sid, eio_sid)], self._encode(namespace, [event, *arguments], number))
-        # One turn of the loop for each emit, so that a long run of them starves neither heartbeats nor the writing.
-        await asyncio.sleep(0)
 
     def basic_enter_room(self, sid: str, namespace: str, room: Any, eio_sid: str | None = None) -> Any:
-        """Enter a room. A request of another node comes in here, so what is refused there is refused here too."""
+        """Enter a room. A request of another node comes in here, so what is refused there is refused here too.
+
+        Raises:
+            ReservedRoomError: the room is named like another socket.
+            ValueError: the socket is gone, as it may be where a handler still works. A room made for it would stay.
+        """
         if self.server.guards.reserve_socket_ids:
             refuse_socket_id(sid, room)
+        if eio_sid is None and sid not in self.rooms.get(namespace, {}).get(None, ()):
+            raise ValueError(f"sid is not connected to requested namespace: {sid!r} is not in {namespace!r}")
         return super().basic_enter_room(sid, namespace, room, eio_sid=eio_sid)
 
     def _encode(self, namespace: str, data: list[Any], number: int | None = None) -> Message:

@@ -25,7 +25,7 @@ from rtlab.wire.engineio import Packet as EnginePacket
 from rtlab.wire.engineio import PacketType
 from rtlab.wire.frames import CloseCode
 
-__all__ = ["Owner", "Reason", "Session"]
+__all__ = ["Owner", "Reason", "Session", "is_cancelled"]
 
 PROTOCOL = "Engine.IO protocol v4, Protocol"
 
@@ -152,6 +152,8 @@ class Session:
 
     def cut_off(self) -> None:
         """The client is too slow: end its connection for real, without a word that it would not read."""
+        if self.closed:
+            return  # more is said to it while its connect handler runs on
         waiting = self.transport.queued_bytes
         if isinstance(self.transport, Socket):
             self.transport.abort()
@@ -189,9 +191,8 @@ class Session:
     def last_words(self) -> list[Message]:
         """What a GET of a closed session is answered: what waits for it, and that it is closed."""
         self.told = True
-        if self.closed == Reason.CLIENT_DISCONNECT:
-            return [NOOP]  # the client has closed it; this only ends the GET
-        assert isinstance(self.transport, Polling)
+        if self.closed == Reason.CLIENT_DISCONNECT or not isinstance(self.transport, Polling):
+            return [NOOP]  # the client has closed it, or hears it on its WebSocket; this only ends the GET
         return [*self.transport.take(), CLOSE]
 
     async def hung_up(self) -> None:
@@ -214,23 +215,35 @@ class Session:
     async def _handle(self) -> None:
         """Handle what is in the inbox; after the end, the end. Whatever fails here, the next message is handled."""
         try:
-            while self._inbox:
-                data = self._inbox.popleft()
-                self._inbox_bytes -= len(data)
-                self._room.set()
-                try:
-                    await self._owner.handle(self, data)
-                except ProtocolError as error:
-                    self.violate(error)
+            try:
+                while self._inbox and not is_cancelled():
+                    data = self._inbox.popleft()
+                    self._inbox_bytes -= len(data)
+                    self._room.set()
+                    try:
+                        await self._owner.handle(self, data)
+                    except ProtocolError as error:
+                        self.violate(error)
+            except asyncio.CancelledError:
+                if not self.closed:
+                    raise
+            if is_cancelled():
+                self._inbox.clear()  # the server is not going to wait any longer; only the end is still handled
             if self.closed:
                 try:
                     await self._owner.ended(self, self.closed)
                 finally:
                     self.ended.set()
         except asyncio.CancelledError:
-            self.ended.set()  # the server is not going to wait any longer
+            self.ended.set()
             raise
         finally:
             self._worker = None
             if self._inbox or self.closed:
                 self._work()
+
+
+def is_cancelled() -> bool:
+    """Whether this task itself is to end, and not only something that a handler waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
