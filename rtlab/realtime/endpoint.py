@@ -111,7 +111,7 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
         session.transport = socket
         session.open()
         session.send(hello)
-        return await self._read(session, ws)
+        return await self._read(request, session, ws)
 
     async def _poll(self, request: web.Request, session: Session, polling: Polling) -> web.Response:
         """A GET, which waits until there is something to say (Engine.IO protocol v4, HTTP long-polling)."""
@@ -142,6 +142,14 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
         except TimeoutError:
             session.close(Reason.TRANSPORT_ERROR)
             raise Refused(Refusal.BAD_REQUEST, "the body took too long") from None
+        except web.RequestPayloadError:
+            session.close(Reason.TRANSPORT_ERROR)
+            raise Refused(Refusal.BAD_REQUEST, "a body that is not encoded as its head says") from None
+        except (ConnectionError, asyncio.CancelledError) as error:
+            session.close(Reason.TRANSPORT_CLOSE)  # what was in the body is lost
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise Refused(Refusal.BAD_REQUEST, "the connection was lost") from None
         finally:
             session.posting = False
         return web.Response(text="ok")
@@ -191,12 +199,12 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
         finally:
             session.upgrading, session.probed = None, False
         if session.transport.name == socket.name:
-            return await self._read(session, ws)
+            return await self._read(request, session, ws)
         # It went wrong, and the session goes on with polling; or it was closed meanwhile, and the client hears it here.
         await socket.close(session.close_code, session.closed or "expected a probe, then an upgrade")
         return ws
 
-    async def _read(self, session: Session, ws: web.WebSocketResponse) -> web.WebSocketResponse:
+    async def _read(self, request: web.Request, session: Session, ws: web.WebSocketResponse) -> web.WebSocketResponse:
         """Take what a WebSocket brings until it ends."""
         reason = Reason.TRANSPORT_CLOSE
         try:
@@ -208,7 +216,8 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
         except ProtocolError as error:
             session.violate(error)
         except asyncio.CancelledError:
-            reason = Reason.SERVER_DISCONNECT
+            if request.transport is not None:  # without one, an app with handler_cancellation lost its client
+                reason = Reason.SERVER_DISCONNECT
             raise
         finally:
             session.close(reason)

@@ -4,7 +4,6 @@ What is left would be a ghost: a socket that broadcasts still go to, a session t
 """
 
 import asyncio
-import gc
 import logging
 from contextlib import asynccontextmanager, suppress
 
@@ -48,15 +47,11 @@ async def emptied(sio):
         raise AssertionError(f"left behind: {left(sio)}") from None
 
 
-def descriptors():
-    gc.collect()
-    return psutil.Process().num_fds()
-
-
 @asynccontextmanager
 async def haunted(serializer="default", guards=None, **options):
     """A server that must have nothing left at the end: no session, no task, no descriptor."""
-    tasks, files = asyncio.all_tasks(), descriptors()
+    process = psutil.Process()
+    tasks, files = asyncio.all_tasks(), process.num_fds()
     options = {"ping_interval": 0.2, "ping_timeout": 0.3} | options
     guards = guards or Guards(connect_timeout_s=0.5, attachments_timeout_s=0.5, whole_ping_interval=False)
     sio = Server(serializer=serializer, guards=guards, **options)
@@ -65,7 +60,7 @@ async def haunted(serializer="default", guards=None, **options):
             yield sio, lab, Journal()
         await emptied(sio)
     async with asyncio.timeout(WAIT_S):
-        while asyncio.all_tasks() - tasks or descriptors() > files:
+        while asyncio.all_tasks() - tasks or process.num_fds() > files:
             await asyncio.sleep(0.01)
 
 
