@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from rtlab.realtime import Guards, Server
 
-__all__ = ["in_json", "in_messagepack"]
+__all__ = ["in_json", "in_messagepack", "with_any_namespace"]
+
+LIMIT = 500_000
+"""Bytes that may wait for one client."""
 
 
-def _server(serializer: str) -> Server:
-    guards = Guards(connect_timeout_s=2, attachments_timeout_s=2, max_queued_bytes=500_000, compress_over=1000)
-    sio = Server(serializer=serializer, max_http_buffer_size=100_000, guards=guards)
+def _server(serializer: str, namespaces: str | None = None) -> Server:
+    guards = Guards(connect_timeout_s=2, attachments_timeout_s=2, max_queued_bytes=LIMIT, compress_over=1000)
+    log = logging.getLogger("hostile")
+    sio = Server(
+        serializer=serializer,
+        namespaces=namespaces,
+        guards=guards,
+        max_http_buffer_size=100_000,
+        ping_interval=2,
+        engineio_logger=log,
+    )
 
     @sio.event
     async def connect(sid: str, environ: Any, auth: Any) -> None:
@@ -30,6 +42,13 @@ def _server(serializer: str) -> Server:
         return len(sio.eio.sockets)
 
     @sio.event
+    async def take(sid: str, number: int, data: Any = None) -> int:
+        """Numbers that a client sends; the answer is how many came in order."""
+        async with sio.session(sid) as session:
+            session["next"] = session.get("next", 0) + (number == session.get("next", 0))
+            return int(session["next"])
+
+    @sio.event
     async def sessions(sid: str) -> int:
         return len(sio.eio.sockets)
 
@@ -44,3 +63,8 @@ def in_json() -> Server:
 def in_messagepack() -> Server:
     """With MessagePack."""
     return _server("msgpack")
+
+
+def with_any_namespace() -> Server:
+    """With JSON packets, and every namespace that anybody asks for."""
+    return _server("default", namespaces="*")

@@ -17,10 +17,13 @@ import psutil
 import pytest
 import socketio
 from deadlines import WAIT_S
+from realtime.hostile_figures import note, table
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 import rtlab
+
+__all__ = ["table"]
 
 SEED = int(os.environ.get("RTLAB_HOSTILE_SEED", random.SystemRandom().randrange(2**32)))
 PER_CONNECTION = 10
@@ -216,8 +219,8 @@ async def test_nonsense_hurts_nobody_but_whoever_sends_it(serializer, items, mon
                     await asyncio.sleep(0.05)
             after = process.memory_info().rss
         assert server.running
-    print(f"{serializer}: {items:,} items; honest messages {len(alices):,} and {len(bobs):,}; "
-          f"memory {before / 2**20:.0f} MiB before, {after / 2**20:.0f} MiB after")  # fmt: skip
+    honest_messages = f"honest messages: {len(alices):,} over WebSocket, {len(bobs):,} over polling"
+    note(f"{items:,} pieces of nonsense, {serializer}", before, max(before, after), after, honest_messages)
     assert (after - before) / 2**20 < GROWTH_MIB
     for name, said in (("alice", alices), ("bob", bobs)):
         assert len(said) > 0
@@ -242,7 +245,7 @@ async def test_500_clients_that_never_speak_are_gone_in_time(monkeypatch):
             assert ws.close_code == 1008
         assert await client.call("sessions") == 1
         after = process.memory_info().rss
-        print(f"500 silent clients: {before / 2**20:.0f} MiB before, {after / 2**20:.0f} MiB after")
+        note("500 silent clients", before, max(before, after), after)
         assert (after - before) / 2**20 < GROWTH_MIB
         await client.disconnect()
 
@@ -282,8 +285,8 @@ async def test_a_slow_reader_costs_its_limit_and_then_its_connection(seconds, mo
             assert await client.call("sessions") == 1, "the slow one was cut off"
             slow.transport.abort()
             await reading
-        print(f"slow reader, {seconds} s: {calls:,} messages of 20 kB, it read {read / 1000:.0f} kB; "
-              f"memory {before / 2**20:.0f} MiB before, {most / 2**20:.0f} MiB at most")  # fmt: skip
+        told = f"{calls:,} messages of 20 kB, of which it read {read / 1000:.0f} kB"
+        note(f"a slow reader, {seconds} s", before, most, process.memory_info().rss, told)
         assert (most - before) / 2**20 < GROWTH_MIB
         await client.disconnect()
 
@@ -309,9 +312,7 @@ async def test_a_flood_of_polling_is_answered(monkeypatch):
             async with asyncio.timeout(WAIT_S):
                 statuses += [each.status for each in await asyncio.gather(*requests)]
         after = process.memory_info().rss
-        print(
-            f"polling flood: {len(statuses)} requests, {before / 2**20:.0f} MiB before, {after / 2**20:.0f} MiB after"
-        )
+        note("a flood of polling", before, max(before, after), after, f"{len(statuses)} requests")
         assert set(statuses) <= {200, 400}
         assert (after - before) / 2**20 < GROWTH_MIB
         assert server.running

@@ -1,0 +1,252 @@
+"""Too much of what is allowed: readers that stop, floods, bombs, bursts. Each costs its limit, and others nothing."""
+
+import asyncio
+import gzip
+import json
+import zlib
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import psutil
+import pytest
+import socketio
+from deadlines import WAIT_S
+from realtime.conformance.lab import Client
+from realtime.hostile_figures import note, table
+from realtime.serving import lab_of
+from websockets.asyncio.client import connect as connect_websocket
+from websockets.exceptions import ConnectionClosed
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+from websockets.frames import Frame, Opcode
+
+import rtlab
+
+__all__ = ["table"]
+
+LIMIT = 500_000
+"""Bytes that the server keeps for one client: what ``hostile_app`` sets."""
+MESSAGE = 100_000
+"""Bytes of a message or a body that the server takes: what ``hostile_app`` sets."""
+GROWTH_MIB = 60
+"""What the server may have more: a hundred times what it keeps for one client, and a fraction of what is sent."""
+MIB = 2**20
+
+
+class Watched:
+    """A server in a process of its own, and an honest client that asks it something all the time."""
+
+    def __init__(self, server, honest):
+        self.server = server
+        self.honest = honest
+        self.process = psutil.Process(server.child.pid)
+        self.before = self.most = self.process.memory_info().rss
+        self.asked = 0
+
+    async def ask(self):
+        while True:
+            assert await self.honest.call("take", self.asked, timeout=WAIT_S) == self.asked + 1
+            self.asked += 1
+            self.most = max(self.most, self.process.memory_info().rss)
+
+    async def asked_more(self):
+        asked = self.asked
+        async with asyncio.timeout(WAIT_S):
+            while self.asked < asked + 3:
+                await asyncio.sleep(0.01)
+
+    async def alone(self):
+        async with asyncio.timeout(WAIT_S):
+            while await self.honest.call("sessions") > 1:
+                await asyncio.sleep(0.01)
+
+    def connections(self):
+        return sum(each.status != "LISTEN" for each in self.process.net_connections("tcp"))
+
+
+@asynccontextmanager
+async def watched(monkeypatch, what, app="in_json"):
+    monkeypatch.chdir(Path(__file__).parent)
+    async with rtlab.serve(f"hostile_app:{app}", in_child=True) as server:
+        honest = socketio.AsyncClient(handle_sigint=False, reconnection=False)
+        await honest.connect(server.url, auth={"name": "honest"}, transports=["websocket"])
+        seen = Watched(server, honest)
+        asking = asyncio.create_task(seen.ask())
+        try:
+            async with lab_of(server) as lab:
+                yield seen, lab
+                await seen.asked_more()
+            await seen.alone()
+        finally:
+            asking.cancel()
+            with suppress(asyncio.CancelledError):
+                await asking
+        assert server.running
+        after = seen.process.memory_info().rss
+        note(what, seen.before, seen.most, after, f"{seen.asked:,} answers to the honest client")
+        assert (seen.most - seen.before) / MIB < GROWTH_MIB
+        await honest.disconnect()
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_a_reader_that_stops_is_cut_off_for_real(transport, monkeypatch):
+    async with watched(monkeypatch, f"reads nothing, {transport}") as (seen, lab):
+        silent = Client(lab, await (lab.websocket() if transport == "websocket" else lab.polling()))
+        await silent.connect()
+        await lab.http.close()
+        if transport == "websocket":
+            silent.transport.raw.transport.pause_reading()
+        async with asyncio.timeout(WAIT_S):
+            sent = 0
+            while await seen.honest.call("flood", 20_000) > 1:
+                sent += 1
+            while seen.connections() > 1:
+                await asyncio.sleep(0.01)
+        assert sent * 20_000 >= LIMIT
+        assert "cut off as a slow consumer" in "\n".join(seen.server.child.log.tail())
+        if transport == "websocket":
+            silent.transport.raw.transport.abort()
+
+
+@pytest.mark.parametrize("kind", ["PONG", "a message without a type", "WebSocket PING", "empty fragments"])
+async def test_a_flood_on_a_websocket(kind, monkeypatch):
+    async with watched(monkeypatch, f"flood of {kind}") as (seen, lab):
+        for _ in range(3):
+            client = await lab.client()
+            transport = client.transport.raw.transport
+            transport.pause_reading()
+            what = {
+                "PONG": Frame(Opcode.TEXT, b"3"),
+                "a message without a type": Frame(Opcode.TEXT, b"4"),
+                "WebSocket PING": Frame(Opcode.PING, b"x" * 125),
+                "empty fragments": Frame(Opcode.CONT, b"", fin=False),
+            }[kind]
+            data = what.serialize(mask=True) * 1000
+            if kind == "empty fragments":
+                data = Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True) + data
+            for _ in range(100):
+                transport.write(data)
+                await asyncio.sleep(0)
+                if transport.is_closing():
+                    break
+            await seen.asked_more()
+            transport.abort()
+
+
+async def test_a_message_in_fragments_has_one_limit(monkeypatch):
+    async with watched(monkeypatch, "a long message in fragments") as (_seen, lab):
+        for fin in (True, False):
+            client = await lab.client()
+            part = Frame(Opcode.CONT, b"x" * 1000, fin=False).serialize(mask=True)
+            client.transport.raw.transport.write(
+                Frame(Opcode.TEXT, b"4", fin=False).serialize(mask=True)
+                + part * (2 * MESSAGE // 1000)
+                + (Frame(Opcode.CONT, b"x").serialize(mask=True) if fin else b"")
+            )
+            await client.transport.ends(within_s=WAIT_S)
+            assert client.transport.raw.close_code == 1009
+
+
+async def test_a_bomb_goes_off_over_neither_transport(monkeypatch):
+    zeros = b"4" + b"0" * 100_000_000
+    zipped, deflate = gzip.compress(zeros, 1), zlib.compressobj(1, wbits=-15)
+    bomb = deflate.compress(zeros) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    frame = bytearray(Frame(Opcode.BINARY, bomb).serialize(mask=True))
+    frame[0] |= 0x40  # RSV1: it is compressed
+    async with watched(monkeypatch, "bombs of 100 MB each") as (seen, lab):
+        for _ in range(5):
+            url = f"{seen.server.ws_url}/socket.io/?EIO=4&transport=websocket"
+            async with connect_websocket(
+                url, compression=None, extensions=[ClientPerMessageDeflateFactory()], ping_interval=None
+            ) as ws:
+                await ws.recv()
+                ws.transport.write(frame)
+                with pytest.raises(ConnectionClosed):
+                    await asyncio.wait_for(ws.recv(), WAIT_S)
+                assert ws.close_code == 1009
+            session = await lab.polling()
+            query, headers = session.query, {"Content-Encoding": "gzip"}
+            async with lab.http.post(lab.url, params=query, data=zipped, headers=headers) as answer:
+                assert answer.status == 413
+
+
+def some(short, long):
+    """A number for `make test`, and another for `make test-long`."""
+    return pytest.mark.parametrize("count", [pytest.param(short), pytest.param(long, marks=pytest.mark.long)])
+
+
+@pytest.mark.parametrize("app", ["in_json", "with_any_namespace"])
+@some(1000, 10_000)
+async def test_ten_thousand_namespaces(app, count, monkeypatch):
+    async with watched(monkeypatch, f"{count:,} namespaces, {app}", app) as (_seen, lab):
+        client = Client(lab, await lab.websocket())
+
+        async def ask():
+            for number in range(count):
+                await client.say(f"0/{number}")
+
+        asking = asyncio.create_task(ask())
+        kinds = [(await client.receive()).type.name for _ in range(count)]
+        await asking
+        assert set(kinds) == {"CONNECT_ERROR" if app == "in_json" else "CONNECT"}
+        await client.transport.raw.close()
+
+
+async def test_deep_and_large_json(monkeypatch):
+    deep = ["[" * depth + "]" * depth for depth in (199, 1000, 50_000)]
+    numbers = ["9" * 4000, "9" * 90_000, "1e400", "-" + "1" * 4300, "0." + "1" * 90_000]
+    keys = json.dumps({f"k{number}": number for number in range(5000)})
+    wide = "[" + ",".join(["{}"] * 30_000) + "]"
+    async with watched(monkeypatch, "deep and large JSON") as (_seen, lab):
+        for value in [*deep, *numbers, keys, wide]:
+            client = await lab.client()
+            with suppress(ConnectionClosed):
+                for number in range(20):
+                    await client.say(f'2["take",{number},{value}]')
+                await client.transport.raw.close()
+            await client.transport.ends(within_s=WAIT_S)
+
+
+async def test_slow_and_half_requests_hold_up_nobody(monkeypatch):
+    async with watched(monkeypatch, "300 half requests") as (seen, lab):
+        sessions = [await lab.polling() for _ in range(100)]
+        pending = [await lab.begin("POST", b"4", MESSAGE, **session.query) for session in sessions]
+        pending += [await session.begin_get() for session in sessions]
+        half = [await asyncio.open_connection("127.0.0.1", seen.server.port) for _ in range(100)]
+        for _, writer in half:
+            writer.write(b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: ")
+        await seen.asked_more()
+        await seen.alone()  # the sessions are in no namespace
+        for _, writer in half:
+            writer.close()
+
+
+@some(30, 300)
+async def test_sessions_that_nobody_uses(count, monkeypatch):
+    """Handshakes and nothing more, and requests for sessions that are not there."""
+    async with watched(monkeypatch, f"{10 * count:,} handshakes, as many unknown sessions") as (_seen, lab):
+
+        async def ask(**query):
+            for _ in range(count):
+                async with lab.http.get(lab.url, params={"EIO": "4", "transport": "polling", **query}) as response:
+                    assert response.status == (400 if query else 200)
+
+        await asyncio.gather(*(ask() for _ in range(10)), *(ask(sid=str(number)) for number in range(10)))
+
+
+JAVASCRIPT = """
+const socket = io(url, { transports: ["polling"], reconnection: false });
+await once(socket, "connect");
+const answers = Array.from({ length: count }, (_, n) => socket.emitWithAck("take", n));
+const got = await Promise.all(answers);
+socket.disconnect();
+const other = io(url, { transports: ["websocket"], forceNew: true });
+while ((await other.emitWithAck("sessions")) > 2); // the POST that says so takes its time
+return got.every((value, n) => value === n + 1) ? got.length : got.findIndex((value, n) => value !== n + 1);
+"""
+
+
+@some(1000, 5000)
+async def test_a_burst_of_a_javascript_client_that_polls_arrives_whole(count, monkeypatch):
+    async with watched(monkeypatch, f"a burst of {count:,} events over polling") as (seen, _):
+        run = await rtlab.node(JAVASCRIPT, within_s=WAIT_S, url=seen.server.url, count=count)
+        assert run.value == count
