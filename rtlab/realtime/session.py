@@ -158,7 +158,7 @@ class Session:
         if isinstance(self.transport, Socket):
             self.transport.abort()
         self.close(Reason.SLOW_CONSUMER)
-        self._owner.logger.warning(
+        self._owner.logger.error(
             "%s: cut off as a slow consumer, %d bytes wait for it and %s are allowed",
             self.sid, waiting, self._owner.guards.max_queued_bytes,
         )  # fmt: skip
