@@ -356,6 +356,6 @@ def test_refuses_nonsense(submission: Any) -> None:
     }
     for what, frames in broken.items():
         assembler = submission.Assembler()
-        with expect.raises(what, ValueError):
+        with expect.raises(f"{what}, {' and then '.join(map(shown, frames))},", ValueError):
             for frame in frames:
                 assembler.add(frame)

@@ -5,7 +5,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-MESSAGE = "4"
 OTHERS = set("012356")
 """What Engine.IO sends for itself: open, close, ping, pong, upgrade, noop."""
 BINARY = {5: 2, 6: 3}

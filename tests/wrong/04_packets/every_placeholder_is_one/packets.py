@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-MESSAGE = "4"
 OTHERS = set("012356")
 BINARY = {5: 2, 6: 3}
 HEAD = re.compile(r"4([0-6])(?:(?<=[56])([0-9]+)-)?(?:(/[^,]*)(?:,|\Z))?([0-9]*)")
