@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rtlab import chat as chat
     from rtlab import realtime as realtime
     from rtlab.errors import ChildError as ChildError
     from rtlab.errors import MissingProgramError as MissingProgramError
@@ -79,7 +80,7 @@ __all__ = [
 ]
 
 
-_PACKAGES = ("realtime",)
+_PACKAGES = ("chat", "realtime")
 """Packages that are public as a whole: ``rtlab.realtime.Server``."""
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import click
 
 import rtlab
-from rtlab import cli_laboratory
+from rtlab import cli_chat, cli_laboratory
 from rtlab.errors import RtlabError
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def commands(context: click.Context, root: str | None) -> None:
     context.obj = root
 
 
-for command in (cli_laboratory.serve, cli_laboratory.tap, cli_laboratory.bench):
+cli_laboratory.serve.add_command(cli_chat.serve_chat)
+for command in (cli_laboratory.serve, cli_laboratory.tap, cli_laboratory.bench, cli_chat.token):
     commands.add_command(command)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 __all__ = [
+    "ChatError",
+    "ChatRefusedError",
     "ChildError",
     "ConnectionClosed",
     "HandshakeError",
@@ -109,3 +111,18 @@ class ConnectionClosed(PeerError):  # noqa: N818 - the field's own name for it, 
         """Whether close frames went both ways (§7.1.4)."""
         how = "closed" if clean else "lost"
         super().__init__(f"the connection was {how} with code {code}" + (f" ({reason})" if reason else ""))
+
+
+class ChatError(PeerError):
+    """The chat did not do what was asked: it refused, did not answer, or is gone."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        """One word: ``not_a_member``, ``rate_limited`` … from the server; ``timeout``, ``gone``, ``unreachable``."""
+        self.message = message
+        """What was expected and what came."""
+        super().__init__(f"{message} ({code})")
+
+
+class ChatRefusedError(ChatError):
+    """The chat does not let this client in: ``token_missing``, ``token_invalid``, ``token_expired``."""

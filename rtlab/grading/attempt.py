@@ -2,7 +2,7 @@
 
 What lives here: the watch over the child: deadline, memory, processes, output, and what is left behind. Whatever
 happens, the child and all it started are gone afterwards. It must not know what the submission does; it never reads the
-submission's text or output for a verdict. What child and parent say to each other is described in ``runner.py``.
+submission's text or output for a verdict. What the child says is described in ``runner.py``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import re
 import select
 import signal
 import socket
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +21,9 @@ from typing import Any
 from rtlab.grading.blame import Origin
 from rtlab.grading.catalogue import Exercise
 from rtlab.grading.checks import Check
+from rtlab.grading.launcher import Launcher
 from rtlab.grading.results import CheckResult, Verdict, time_scale
-from rtlab.grading.tree import ProcessTree
-from rtlab.servers.supervisor import Child, describe_status
+from rtlab.servers.supervisor import describe_status
 
 __all__ = ["Attempt", "Limits"]
 
@@ -72,6 +71,7 @@ class Attempt:
         check: what to run.
         submission: the file, absolute.
         deadline_s: seconds that it has, not stretched any more.
+        launcher: starts the child.
         reset: the command that brings back the file to start from, for messages.
         limits: instead of the check's own.
     """
@@ -82,6 +82,7 @@ class Attempt:
         check: Check,
         submission: Path,
         deadline_s: float,
+        launcher: Launcher,
         *,
         reset: str,
         limits: Limits,
@@ -105,24 +106,16 @@ class Attempt:
         self._buffer = b""
         self._closed = False
         self._ours, theirs = socket.socketpair()
+        order = {
+            "check": check.name,
+            "forbidden": exercise.forbidden,
+            "reset": reset,
+            "solutions": self._closed_folder(),
+            "submission": os.fspath(submission),
+            "trace": TRACE,
+        }
         with theirs:
-            order = json.dumps({
-                "channel": theirs.fileno(),
-                "check": check.name,
-                "forbidden": exercise.forbidden,
-                "grader": os.fspath(exercise.grader),
-                "reset": reset,
-                "solutions": self._closed_folder(),
-                "submission": os.fspath(submission),
-                "trace": TRACE,
-            })  # fmt: skip
-            self.child = Child(
-                [sys.executable, "-P", "-B", "-u", "-X", "utf8", "-m", "rtlab.grading.runner", order],
-                name=f"the check {check.name}",
-                pass_fds=[theirs.fileno()],
-                grace=0,
-            )
-        self.tree = ProcessTree(self.child.watchdog_pid, self.child.pid)
+            self.child = launcher.launch(order, theirs)
 
     def result(self) -> CheckResult:
         """What came of it: from the child's own mouth, or from what was seen of it."""
@@ -152,9 +145,7 @@ class Attempt:
 
     def end(self) -> None:
         """End the child and all that it started."""
-        self.tree.look()
         self.child.close()
-        self.tree.kill()
         self._ours.close()
 
     def _closed_folder(self) -> str:
@@ -172,6 +163,7 @@ class Attempt:
             word = message["say"]
             if word == "begin":
                 self._begun, self.phase = time.monotonic(), "import"
+                self.child.poll()  # by now its process id is known
             elif word == "imported":
                 self.phase = "check"
             elif word == "unmet":
@@ -208,10 +200,10 @@ class Attempt:
         """The limit that the child has broken, in words; empty if none."""
         if self.child.log.size > self.output_bytes:
             return f"your code printed more than {_size(self.output_bytes)}"
-        processes = self.tree.look()
+        processes = self.child.tree.look()
         if len(processes) - 1 > self.processes:
             return f"your code had more than {self.processes} processes running at once"
-        if self.tree.memory_bytes(processes) > self.memory_mib * 1024 * 1024:
+        if self.child.tree.memory_bytes(processes) > self.memory_mib * 1024 * 1024:
             return f"your code took more than {self.memory_mib} MiB of memory"
         if not self.child.running and not self._closed and not select.select([self._ours], [], [], 0)[0]:
             self._closed = True  # a process that it forked off holds the socket open
@@ -222,11 +214,11 @@ class Attempt:
         verdict = Verdict(message["verdict"])
         if verdict is not Verdict.PASSED:
             return self._made(verdict, str(message["message"]))
-        left = str(message["left"]) or self.tree.left_behind()
+        left = str(message["left"]) or self.child.tree.left_behind()
         until = time.monotonic() + LEFTOVER_S * self.scale
         while left and not message["left"] and time.monotonic() < until:
             time.sleep(LOOK_S)
-            left = self.tree.left_behind()
+            left = self.child.tree.left_behind()
         return self._failed(f"your code {left}") if left else self._made(verdict, "")
 
     def _ended(self) -> CheckResult:

@@ -60,6 +60,14 @@ class GraderFile(pytest.File):
         for check in self.exercise.checks:
             yield CheckItem.from_parent(self, name=check.name, check=check)
 
+    def setup(self) -> None:
+        """From here on its checks share the process that has imported it."""
+        self.grading.__enter__()
+
+    def teardown(self) -> None:
+        """That process ends."""
+        self.grading.__exit__()
+
 
 class CheckItem(pytest.Item):
     """One check."""

@@ -1,12 +1,11 @@
 """The child's side of grading: one check of one submission, and then the end.
 
-What lives here: the order of events in the process that the engine starts for each check as
-``python -m rtlab.grading.runner ORDER``. The verdict goes over a socket that only the engine holds, never over
-standard output, which belongs to the submission.
+What lives here: the order of events in the process of a check, which ``fork_server.py`` has made. The verdict goes over
+a socket that only the engine holds, never over standard output, which belongs to the submission.
 
 What it says, one JSON object a line:
 
-- ``{"say": "begin"}``: the grader is imported, now comes the submission. The deadline counts from here.
+- ``{"say": "begin"}``: all is prepared, now comes the submission. The deadline counts from here.
 - ``{"say": "imported"}``: so it is.
 - ``{"say": "unmet", "sentence": …}``: an expectation was not met. Kept by the engine for a check that never ends.
 - ``{"say": "late", "where": …}``: asked by a signal at the deadline: this is where the check is.
@@ -24,24 +23,20 @@ import json
 import os
 import signal
 import socket
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from rtlab.grading.barriers import close_modules, close_solutions
 from rtlab.grading.blame import Origin, Overheard, Place
 from rtlab.grading.expectations import Ledger, expect
 from rtlab.grading.judging import Judgement, judge, judge_import
-from rtlab.grading.loading import Submission, load_module, load_submission
+from rtlab.grading.loading import Submission, load_submission
 from rtlab.grading.results import Verdict
 
-__all__ = ["FILE_BYTES", "TASK_GRACE_S", "Channel", "main"]
+__all__ = ["TASK_GRACE_S", "Channel", "carry_out"]
 
-FILE_BYTES = 64 * 1024 * 1024
-"""Bytes that any file written by the submission may have. The engine looks every 50 ms; this holds for what it
-misses."""
 TASK_GRACE_S = 0.5
 """Seconds that tasks of the submission's own have to end after the check. Those that were cancelled need one turn of
 the loop; those that are still there after this were forgotten."""
@@ -66,16 +61,21 @@ class Channel:
         os._exit(0)
 
 
-def main(arguments: list[str]) -> NoReturn:
-    """Carry out the order (JSON, see `rtlab.grading.engine`)."""
-    order = json.loads(arguments[0])
-    channel = Channel(order["channel"])
-    _limit_files()
-    grader = Path(order["grader"])
+def carry_out(order: Mapping[str, Any], channel: Channel, grader: Path, loaded: ModuleType | BaseException) -> NoReturn:
+    """Run one check of one submission.
+
+    Args:
+        order: what to do, see `rtlab.grading.attempt`.
+        channel: where to speak.
+        grader: its file.
+        loaded: its module, or why there is none.
+    """
     submission_path = Path(order["submission"])
     origin = Origin(submission_path, grader)
     try:
-        function = _load_check(grader, order["check"])
+        if isinstance(loaded, BaseException):
+            raise loaded
+        function: Callable[[Submission | Path], Any] = getattr(loaded, order["check"])
     except BaseException as error:  # noqa: BLE001 - whatever it is, the learner is not to blame
         channel.say("begin")
         _leave(
@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> NoReturn:
 
 
 class _Announced(list[str]):
-    """The ledger's list of unmet expectations, which tells the engine of each ."""
+    """The ledger's list of unmet expectations, which tells the engine of each."""
 
     def __init__(self, channel: Channel, overheard: Overheard) -> None:
         super().__init__()
@@ -184,12 +184,6 @@ def _leave(channel: Channel, judgement: Judgement, phase: str, left: str = "") -
     channel.wait()
 
 
-def _load_check(grader: Path, name: str) -> Callable[[Submission | Path], Any]:
-    module = load_module(grader, grader.read_bytes())
-    function: Callable[[Submission | Path], Any] = getattr(module, name)
-    return function
-
-
 def _answer_signals(channel: Channel, origin: Origin, trace: str) -> None:
     """Tell where the process is whenever the engine asks.
 
@@ -216,17 +210,3 @@ def _tasks_at(origin: Origin) -> list[Place]:
         return []
     places = [origin.awaits_at(task.get_coro()) for task in tasks]
     return [place for place in places if place is not None]
-
-
-def _limit_files() -> None:
-    try:
-        import resource
-    except ImportError:  # Windows
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    limit = FILE_BYTES if hard == resource.RLIM_INFINITY else min(FILE_BYTES, hard)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -18,30 +18,41 @@ COMMAND_CHARACTERS = 60
 
 
 class ProcessTree:
-    """All descendants of a watchdog. Who was seen once is remembered: where there are no subreapers (macOS) a
-    process that starts its own session is lost from the tree when its parent ends, but not from memory."""
+    """All descendants of a watchdog but the process that the check was forked from. Who was seen once is remembered:
+    where there are no subreapers (macOS) a process that starts its own session is lost from the tree when its parent
+    ends, but not from memory.
 
-    def __init__(self, watchdog: int, child: int) -> None:
+    Args:
+        watchdog: its process id.
+        grader: that of the process below it, which has imported the grader.
+    """
+
+    def __init__(self, watchdog: int, grader: int) -> None:
+        self.child = 0
+        """The process id of the check, once it is known. Without forks it is that of the grader."""
         self._watchdog = watchdog
-        self._child = child
+        self._grader = grader
         self._seen: set[psutil.Process] = set()
 
     def look(self) -> list[psutil.Process]:
-        """The processes that there are now, the child among them, the watchdog not; the ended but unreaped included."""
+        """The processes that there are now, the check's among them; the ended but unreaped included."""
         with contextlib.suppress(psutil.Error):
             self._seen.update(psutil.Process(self._watchdog).children(recursive=True))
-        self._seen = {process for process in self._seen if process.is_running()}
+        self._seen = {process for process in self._seen if process.is_running() and self._is_of_check(process.pid)}
         return list(self._seen)
 
     def memory_bytes(self, processes: list[psutil.Process]) -> int:
         """Bytes in memory, those that are shared counted in each."""
         return sum(_memory(process) for process in processes)
 
+    def _is_of_check(self, pid: int) -> bool:
+        return pid != self._grader or pid == self.child
+
     def left_behind(self) -> str:
         """What still listens or runs beside the child itself, in words; empty if nothing does."""
         others = ""
         for process in self.look():
-            own = process.pid == self._child
+            own = process.pid == self.child
             port = _listening(process)
             command = "" if own else _command(process)
             if port is not None:

@@ -1,0 +1,92 @@
+"""The chat that the course builds, with its page and a client for scripts.
+
+Names come on first use, so that a client does not load the server.
+
+The contract. Connecting needs ``auth: {token}`` in every namespace: a JSON Web Token, HS256, with ``sub``, ``username``
+and ``exp``. Refusals are a ``connect_error`` with the message "Authentication required" or "Invalid token". The stay
+ends when the token does. On ``/``:
+
+=================  ===================================  ==============================================================
+event              payload                              acknowledgement, and what others hear
+=================  ===================================  ==============================================================
+session            {id}, from the server                none
+chat:join          room, or {room, after}               {status, room, members, missed, complete}; to itself
+                                                        chat:history [message], to others chat:userJoined
+chat:leave         room                                 {status}; to others chat:userLeft
+chat:message       {room, text, clientId?}              {status, id, offset}; to all in the room chat:message {id,
+                                                        username, text, room, timestamp, offset, clientId?}
+chat:typing        room                                 {status}; to others chat:typing, every 2 s at most
+room:join, :leave  room (of a space of their own)       {status}; to others room:userJoined, room:userLeft
+session:restore    the id of one's earlier session      {status, rooms}; to itself session:restored {rooms}
+token:refresh      a newer token of the same user       {status, exp}
+server:draining    {}, from the server                  none
+=================  ===================================  ==============================================================
+
+chat:userJoined, chat:userLeft and chat:typing say {username, room}; room:userJoined and room:userLeft {user, room}. On
+``/notifications``: ``subscribe`` and ``unsubscribe`` a list of topics, acknowledged {status, topics}, and
+``notification`` {topic, …} from the server. Whatever is not done is acknowledged {status: "error", code, message}.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rtlab.chat.app import CHAT as CHAT
+    from rtlab.chat.app import Chat as Chat
+    from rtlab.chat.app import create_app as create_app
+    from rtlab.chat.auth import Identity as Identity
+    from rtlab.chat.auth import InvalidToken as InvalidToken
+    from rtlab.chat.auth import issue_token as issue_token
+    from rtlab.chat.auth import verify as verify
+    from rtlab.chat.client import Client as Client
+    from rtlab.chat.client import connect as connect
+    from rtlab.chat.limits import Limits as Limits
+    from rtlab.chat.show import show as show
+    from rtlab.errors import ChatError as ChatError
+    from rtlab.errors import ChatRefusedError as ChatRefusedError
+
+_HOMES = {
+    "CHAT": "rtlab.chat.app",
+    "Chat": "rtlab.chat.app",
+    "ChatError": "rtlab.errors",
+    "ChatRefusedError": "rtlab.errors",
+    "Client": "rtlab.chat.client",
+    "Identity": "rtlab.chat.auth",
+    "InvalidToken": "rtlab.chat.auth",
+    "Limits": "rtlab.chat.limits",
+    "connect": "rtlab.chat.client",
+    "create_app": "rtlab.chat.app",
+    "issue_token": "rtlab.chat.auth",
+    "show": "rtlab.chat.show",
+    "verify": "rtlab.chat.auth",
+}
+
+__all__ = [
+    "CHAT",
+    "Chat",
+    "ChatError",
+    "ChatRefusedError",
+    "Client",
+    "Identity",
+    "InvalidToken",
+    "Limits",
+    "connect",
+    "create_app",
+    "issue_token",
+    "show",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOMES:
+        value = getattr(import_module(_HOMES[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'rtlab.chat' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

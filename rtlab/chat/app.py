@@ -1,0 +1,323 @@
+"""The chat as one application: who is let in, what each event goes through, and what a balancer and a monitor ask.
+
+What lives here: `create_app`, and `Chat`, which is in the app under `CHAT`. What events do stands in `events`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiohttp import web
+from socketio.exceptions import ConnectionRefusedError as Refuse
+
+from rtlab.chat import payloads
+from rtlab.chat.auth import Identity, InvalidToken, check_secret, verify
+from rtlab.chat.connections import Connections, Visitor
+from rtlab.chat.events import NOTIFICATIONS, Ack, Events, May, Refused, topic_room
+from rtlab.chat.history import History, MemoryHistory
+from rtlab.chat.limits import Limits
+from rtlab.chat.metrics import CONTENT_TYPE, Metrics
+from rtlab.chat.origins import Origins
+from rtlab.chat.page import add_page
+from rtlab.chat.payloads import BadPayload
+from rtlab.chat.sessions import MemorySessions, Sessions
+from rtlab.chat.sign_in import add_sign_in
+from rtlab.errors import UsageError
+from rtlab.realtime import Guards, Server
+
+__all__ = ["CHAT", "DRAIN_S", "Chat", "create_app"]
+
+DRAIN_S = 1.0
+"""Seconds between telling clients that the server goes and going: enough to hear it, and to finish a sentence."""
+PATH = "/socket.io/"
+"""Where Socket.IO is, as clients expect it."""
+LOOPBACK = ("127.0.0.1", "::1")
+
+logger = logging.getLogger("rtlab.chat")
+
+
+class Chat:
+    """The parts of a running chat. Made by `create_app`, whose arguments it takes."""
+
+    def __init__(
+        self,
+        secret: str,
+        limits: Limits,
+        history: History,
+        sessions: Sessions,
+        may_join: May,
+        may_subscribe: May,
+        **options: Any,
+    ) -> None:
+        self._secret = secret
+        self.limits = limits
+        """How much it takes."""
+        self.draining = False
+        """Whether it is about to go, and lets nobody in any more."""
+        # One event of a client after the other: messages keep their order, and nobody has thousands in progress.
+        self.sio = Server(async_handlers=False, **options)
+        """The Socket.IO server."""
+        self._connections = Connections(limits, self._end)
+        self._events = Events(self.sio, limits, history, sessions, may_join, may_subscribe)
+        self._metrics = Metrics(
+            {
+                "rtlab_chat_connections": ("Clients that are let in.", lambda: len(self._connections)),
+                "rtlab_chat_sessions": ("Engine.IO sessions, let in or not.", lambda: len(self.sio.eio.sockets)),
+                "rtlab_chat_rooms": ("Chat rooms, occupied or kept.", lambda: len(self._events.chat)),
+                "rtlab_chat_plain_rooms": ("Plain rooms.", lambda: len(self._events.plain)),
+                "rtlab_chat_queued_bytes": ("Bytes that wait for clients.", self._queued_bytes),
+            }
+        )
+        for namespace in ("/", NOTIFICATIONS):
+            self._stand_at(namespace)
+
+    async def notify(self, topic: str, data: Mapping[str, Any]) -> None:
+        """Send ``notification`` {topic, …} to all who have subscribed to a topic.
+
+        Args:
+            topic: its name.
+            data: what else the notification says.
+
+        Raises:
+            UsageError: the topic's name is none.
+        """
+        try:
+            payloads.name_of("topic", topic, self.limits.room_name)
+        except BadPayload as error:
+            raise UsageError(str(error)) from None
+        await self.sio.emit("notification", {**data, "topic": topic}, to=topic_room(topic), namespace=NOTIFICATIONS)
+
+    async def drain(self, seconds: float = DRAIN_S) -> None:
+        """Let nobody in any more, tell those who are here, and give them a moment. A second call does nothing.
+
+        The app's shutdown then closes every connection with 1001, "going away", and clients come back by themselves.
+        """
+        if self.draining:
+            return
+        self.draining = True
+        logger.info("draining", extra={"connections": len(self._connections)})
+        for namespace in ("/", NOTIFICATIONS):
+            await self.sio.emit("server:draining", {}, namespace=namespace)
+        if len(self._connections):
+            await asyncio.sleep(seconds)
+
+    # Doors
+
+    def _stand_at(self, namespace: str) -> None:
+        async def connect(sid: str, environ: dict[str, Any], auth: Any) -> None:
+            await self._let_in(sid, namespace, environ, auth)
+
+        async def disconnect(sid: str, reason: str) -> None:
+            await self._let_out(sid, namespace, reason)
+
+        async def event(name: str, sid: str, *arguments: Any) -> Ack:
+            return await self._handle(name, sid, namespace, arguments)
+
+        self.sio.on("connect", connect, namespace=namespace)
+        self.sio.on("disconnect", disconnect, namespace=namespace)
+        self.sio.on("*", event, namespace=namespace)
+
+    async def _let_in(self, sid: str, namespace: str, environ: dict[str, Any], auth: Any) -> None:
+        identity = self._identity(auth, environ.get("REMOTE_ADDR"))
+        visitor = self._connections.enter(sid, namespace, identity, environ)
+        logger.info("connected", extra=_about(visitor))
+        if namespace == "/":
+            visitor.session_id = self._events.new_session_id()
+            # held back by the server until the client has heard that it is connected
+            await self.sio.emit("session", {"id": visitor.session_id}, to=sid)
+
+    def _identity(self, auth: Any, peer: object) -> Identity:
+        """Who a client is.
+
+        Raises:
+            Refuse: it does not say, or cannot prove it.
+        """
+        token = auth.get("token") if isinstance(auth, Mapping) else None
+        if token is None or token == "":
+            self._metrics.refusal("token_missing")
+            raise Refuse("Authentication required", {"code": "token_missing"})
+        try:
+            return verify(token, self._secret)
+        except InvalidToken as error:
+            self._metrics.refusal(error.code)
+            logger.info("refused", extra={"reason": error.code, "problem": error.problem, "peer": peer})
+            raise Refuse("Invalid token", {"code": error.code}) from None
+
+    async def _let_out(self, sid: str, namespace: str, reason: str) -> None:
+        visitor = self._connections.get(sid, namespace)
+        if visitor is None:
+            return  # it was never let in
+        self._connections.leave(visitor)
+        logger.info("disconnected", extra={**_about(visitor), "reason": reason})
+        await self._events.gone(visitor)
+
+    async def _end(self, visitor: Visitor) -> None:
+        logger.info("ended", extra=_about(visitor))
+        await self.sio.disconnect(visitor.sid, namespace=visitor.namespace)
+
+    # Events
+
+    async def _handle(self, name: str, sid: str, namespace: str, arguments: tuple[Any, ...]) -> Ack:
+        """One event from anybody. Whatever it is, it is answered, and nobody else notices."""
+        handler = self._events.handlers.get((namespace, name))
+        if name == "token:refresh":
+            handler = self._refresh
+        self._metrics.event(name if handler is not None else "unknown")
+        visitor = self._connections.get(sid, namespace)
+        try:
+            if visitor is None:
+                raise Refused("gone", "expected a client that is still here")
+            self._must_keep_to_the_rate(visitor)
+            if handler is None:
+                raise Refused("unknown_event", f"event: expected one of the chat's, got {payloads.quoted(name)}")
+            if len(arguments) != 1:
+                raise BadPayload("payload", "one argument", f"{len(arguments)}")
+            return await handler(visitor, arguments[0])
+        except Refused as refused:
+            code, problem = refused.code, str(refused)
+        except BadPayload as error:
+            code, problem = "bad_payload", str(error)
+        except Exception:
+            logger.exception("event failed", extra={"event": name, "namespace": namespace})
+            code, problem = "server_error", "This is our fault and not yours. It is logged."
+        self._metrics.refusal(code)
+        return {"status": "error", "code": code, "message": problem}
+
+    def _must_keep_to_the_rate(self, visitor: Visitor) -> None:
+        """Who says too much is told so, and who does not listen is ended.
+
+        Raises:
+            Refused: it is too much.
+        """
+        bucket = visitor.connection.bucket
+        if bucket.take(time.monotonic()):
+            return
+        if bucket.breaches > self.limits.breaches and not visitor.connection.thrown_out:
+            logger.warning("thrown out", extra={**_about(visitor), "breaches": bucket.breaches})
+            self._connections.throw_out(visitor.connection)
+        raise Refused("rate_limited", f"events: expected at most {self.limits.events_per_s:g} in a second")
+
+    async def _refresh(self, visitor: Visitor, payload: Any) -> Ack:
+        try:
+            identity = verify(payloads.token(payload), self._secret)
+        except InvalidToken as error:
+            raise Refused(error.code, "token: expected one that is signed and not over") from None
+        if identity.user != visitor.identity.user:
+            raise Refused("token_invalid", "token: expected one of the same user")
+        self._connections.refresh(visitor, identity)
+        return {"status": "ok", "exp": visitor.identity.expires}
+
+    # What others ask
+
+    async def health(self, request: web.Request) -> web.Response:
+        """``/health``, ``/health/live`` and ``/health/ready``: 503 where the answer is no."""
+        state = {"live": True, "ready": not self.draining}
+        asked = request.match_info.get("what")
+        fine = all(state.values()) if asked is None else state[asked]
+        return web.json_response(state, status=200 if fine else 503, headers={"Cache-Control": "no-store"})
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """``/metrics``: Prometheus's text format."""
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    @web.middleware
+    async def gate(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """While the server drains, no session begins. Those that there are go on."""
+        if self.draining and request.path == PATH and "sid" not in request.query:
+            body = json.dumps({"code": "draining", "message": "This server is going away. Try again in a moment."})
+            return web.Response(status=503, text=body, content_type="application/json", headers={"Retry-After": "2"})
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    def _queued_bytes(self) -> float:
+        return float(sum(session.transport.queued_bytes for session in self.sio.eio.sockets.values()))
+
+
+CHAT = web.AppKey("rtlab.chat", Chat)
+"""Where an app that `create_app` made has its `Chat`: ``app[rtlab.chat.CHAT]``."""
+
+
+def create_app(
+    *,
+    secret: str,
+    origins: Sequence[str] = (),
+    limits: Limits | None = None,
+    history: History | None = None,
+    sessions: Sessions | None = None,
+    may_join: May | None = None,
+    may_subscribe: May | None = None,
+    dev: bool = False,
+    trusted_proxies: Sequence[str] = (),
+    frame_ancestors: Sequence[str] = (),
+    serializer: Any = "default",
+    ping_interval: float = 25,
+    ping_timeout: float = 20,
+) -> web.Application:
+    """A chat: Socket.IO, the page, ``/health`` and ``/metrics``.
+
+    Args:
+        secret: signs the tokens; at least 32 bytes. `issue_token` makes tokens with it.
+        origins: sites other than this one whose pages may connect: ``https://chat.example``. Never ``*``.
+        limits: how much it takes.
+        history: where messages are kept; in memory if not given.
+        sessions: where the rooms of sessions are kept; in memory if not given.
+        may_join: asked with a user (the token's ``sub``) and a room; everybody may enter every room if not given.
+        may_subscribe: the same for topics.
+        dev: offers sign-in by name to whoever asks, which is for one machine only, and lets a notebook beside it frame
+            the page.
+        trusted_proxies: addresses and networks whose X-Forwarded-… headers are believed.
+        frame_ancestors: sites that may show the page in a frame (Content-Security-Policy, frame-ancestors).
+        serializer: "default" or "msgpack", for all clients.
+        ping_interval: whole seconds between two heartbeats.
+        ping_timeout: seconds that a client has to answer one.
+
+    Returns:
+        An app for aiohttp; `rtlab.serve` and `rtlab.start` run it.
+
+    Raises:
+        UsageError: the secret is too short, an origin is none, or an option cannot be honoured.
+    """
+    check_secret(secret)
+    limits = limits or Limits()
+    if dev:
+        trusted_proxies = (*trusted_proxies, *LOOPBACK)  # jupyter-server-proxy, in front of a notebook on Binder
+        frame_ancestors = (*frame_ancestors, "'self'", "http://localhost:*", "http://127.0.0.1:*")
+    chat = Chat(
+        secret,
+        limits,
+        history or MemoryHistory(limits.history),
+        sessions or MemorySessions(),
+        may_join or _everybody,
+        may_subscribe or _everybody,
+        cors_allowed_origins=Origins(origins),
+        guards=Guards(trusted_proxies=trusted_proxies),
+        serializer=serializer,
+        ping_interval=ping_interval,
+        ping_timeout=ping_timeout,
+    )
+    app = web.Application(middlewares=[chat.gate])
+    app[CHAT] = chat
+    chat.sio.attach(app)
+    app.router.add_get("/health", chat.health)
+    app.router.add_get("/health/{what:live|ready}", chat.health)
+    app.router.add_get("/metrics", chat.metrics)
+    add_page(app, dev=dev, frame_ancestors=frame_ancestors)
+    if dev:
+        add_sign_in(app, secret)
+    return app
+
+
+async def _everybody(_user: str, _where: str) -> bool:
+    return True
+
+
+def _about(visitor: Visitor) -> dict[str, str]:
+    return {
+        "user": visitor.identity.user, "namespace": visitor.namespace, "sid": visitor.sid,
+        "peer": visitor.connection.peer,
+    }  # fmt: skip

@@ -1,0 +1,151 @@
+"""Who a client is: tokens that only the holder of the secret can make.
+
+What lives here: `issue_token` and `verify`, on JSON Web Tokens (RFC 7519) signed with HS256 (RFC 7518 §3.2), after the
+advice of RFC 8725. It must not know Socket.IO: `admission` asks it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from jwt.types import Options
+
+from rtlab.chat.limits import TOKEN_LENGTH, Limits
+from rtlab.chat.payloads import BadPayload, name_of
+from rtlab.errors import PeerError, UsageError
+
+__all__ = [
+    "ALGORITHM",
+    "CLOCK_SKEW_S",
+    "EXPIRES_S",
+    "SECRET_BYTES",
+    "Identity",
+    "InvalidToken",
+    "check_secret",
+    "issue_token",
+    "verify",
+]
+
+ALGORITHM = "HS256"
+"""The only one. What a token's own header says is compared with this and never obeyed (RFC 8725 §3.1)."""
+SECRET_BYTES = 32
+"""A key for HS256 has at least as many bytes as its hash (RFC 7518 §3.2)."""
+CLOCK_SKEW_S = 10
+"""Seconds that the issuer's clock may be ahead of ours. A token's end is its end: there is no grace after it."""
+EXPIRES_S = 3600.0
+"""Seconds that a token lasts unless asked otherwise."""
+
+OPTIONS: Options = {
+    "require": ["sub", "username", "exp"], "verify_exp": False, "verify_nbf": False, "verify_iat": False,
+}  # fmt: skip
+"""What the library is to look at besides the signature. The times are compared here, with one clock."""
+
+
+class InvalidToken(PeerError):  # noqa: N818 - the contract's own words
+    """A token that does not show who its bearer is."""
+
+    def __init__(self, code: str, problem: str) -> None:
+        self.code = code
+        """``token_expired``, or ``token_invalid`` for every other reason."""
+        self.problem = problem
+        """What is wrong, for the log."""
+        super().__init__(problem)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a token says of its bearer."""
+
+    user: str
+    """Who it is: the claim ``sub``. It stays the same in all tokens of one user."""
+    username: str
+    """How others see this user: the claim ``username``."""
+    expires: float
+    """When it ends, in seconds since 1970: the claim ``exp``."""
+
+
+def check_secret(secret: str) -> bytes:
+    """The key that a secret is.
+
+    Raises:
+        UsageError: it is shorter than `SECRET_BYTES`.
+    """
+    key = secret.encode()
+    if len(key) < SECRET_BYTES:
+        raise UsageError(
+            f"The secret signs every token: expected at least {SECRET_BYTES} bytes, got {len(key)}. "
+            'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))"'
+        )
+    return key
+
+
+def issue_token(
+    username: str, secret: str, *, expires_s: float = EXPIRES_S, user: str | None = None, now: float | None = None
+) -> str:
+    """A token for a user.
+
+    Args:
+        username: how others see the user; 1 to 32 characters.
+        secret: at least 32 bytes, the same that the chat has.
+        expires_s: seconds that it lasts.
+        user: who it is (the claim ``sub``), the same in all tokens of one user; the username if not given.
+        now: seconds since 1970; the clock's if not given.
+
+    Raises:
+        UsageError: the name or the secret is not as said, or it would never have been valid.
+    """
+    key = check_secret(secret)
+    try:
+        name_of("username", username, Limits().name)
+        name_of("user", username if user is None else user, Limits().name)
+    except BadPayload as error:
+        raise UsageError(f"A token needs a name: {error}.") from None
+    if not (math.isfinite(expires_s) and expires_s > 0):
+        raise UsageError(f"A token lasts a positive number of seconds, got {expires_s!r}.")
+    issued = time.time() if now is None else now
+    claims = {"sub": user or username, "username": username, "iat": int(issued), "exp": issued + expires_s}
+    return jwt.encode(claims, key, algorithm=ALGORITHM)
+
+
+def verify(token: object, secret: str, *, now: float | None = None) -> Identity:
+    """Who a token belongs to.
+
+    Args:
+        token: what a client sent.
+        secret: at least 32 bytes.
+        now: seconds since 1970; the clock's if not given.
+
+    Raises:
+        InvalidToken: it is no token, was not signed with this secret and HS256, lacks ``sub``, ``username`` or
+            ``exp``, is not valid yet (``nbf``, ``iat``), or is over.
+        UsageError: the secret is too short.
+    """
+    key = check_secret(secret)
+    at = time.time() if now is None else now
+    if not isinstance(token, str) or len(token) > TOKEN_LENGTH:
+        raise InvalidToken("token_invalid", f"expected a string of at most {TOKEN_LENGTH} characters")
+    try:
+        claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], options=OPTIONS)
+        user = name_of("sub", claims["sub"], Limits().name)
+        username = name_of("username", claims["username"], Limits().name)
+        expires = _time_of(claims, "exp")
+        early = max((_time_of(claims, each) for each in ("nbf", "iat") if each in claims), default=at)
+    except (jwt.PyJWTError, BadPayload, ValueError, RecursionError) as error:
+        raise InvalidToken("token_invalid", str(error)) from None
+    if expires <= at:
+        raise InvalidToken("token_expired", f"it ended {at - expires:.0f} s ago")
+    if early > at + CLOCK_SKEW_S:
+        raise InvalidToken("token_invalid", f"it begins in {early - at:.0f} s")
+    return Identity(user, username, expires)
+
+
+def _time_of(claims: dict[str, Any], name: str) -> float:
+    """A NumericDate (RFC 7519 §2)."""
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name}: expected seconds since 1970, got {value!r}")
+    return float(value)

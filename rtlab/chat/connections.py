@@ -1,0 +1,127 @@
+"""What the chat knows of each client: who it is, until when, and how much it says.
+
+What lives here: `Connection`, one for each Engine.IO session; `Visitor`, one for each namespace that it is in; and
+`Connections`, which keeps them and ends them in time. It must not know rooms or messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from rtlab.chat.auth import Identity
+from rtlab.chat.limits import Limits
+from rtlab.chat.rate import Bucket
+
+__all__ = ["Connection", "Connections", "Visitor"]
+
+KEY = "rtlab.chat.connection"
+"""Where an environment, which python-socketio keeps for each Engine.IO session, holds the connection."""
+LOOK_AGAIN_S = 3600.0
+"""Seconds after which the clock is read anew: it may have been set, or the machine have slept."""
+
+
+@dataclass(eq=False)
+class Connection:
+    """A client's connection, with all its namespaces."""
+
+    bucket: Bucket
+    peer: str
+    """The client's address."""
+    visitors: set[Visitor] = field(default_factory=set)
+    thrown_out: bool = False
+    """Whether it is about to end because it said too much."""
+
+
+@dataclass(eq=False)
+class Visitor:
+    """A client in one namespace."""
+
+    sid: str
+    namespace: str
+    identity: Identity
+    connection: Connection
+    session_id: str = ""
+    """Under which its rooms are kept."""
+    topics: set[str] = field(default_factory=set)
+    timer: asyncio.TimerHandle | None = None
+    gone: bool = False
+    """Whether the client has left. A handler of it may still be at work."""
+
+
+class Connections:
+    """All that are here.
+
+    Args:
+        limits: how much each may say.
+        end: ends a visitor's stay.
+    """
+
+    def __init__(self, limits: Limits, end: Callable[[Visitor], Awaitable[None]]) -> None:
+        self._limits = limits
+        self._end = end
+        self._visitors: dict[tuple[str, str], Visitor] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len({id(visitor.connection) for visitor in self._visitors.values()})
+
+    def enter(self, sid: str, namespace: str, identity: Identity, environ: dict[str, Any]) -> Visitor:
+        """Somebody has been let in."""
+        connection = environ.get(KEY)
+        if not isinstance(connection, Connection):
+            bucket = Bucket(self._limits.events_per_s, self._limits.burst, time.monotonic())
+            connection = environ[KEY] = Connection(bucket, str(environ.get("REMOTE_ADDR", "")))
+        visitor = Visitor(sid, namespace, identity, connection)
+        connection.visitors.add(visitor)
+        self._visitors[namespace, sid] = visitor
+        self._watch(visitor)
+        return visitor
+
+    def get(self, sid: str, namespace: str) -> Visitor | None:
+        """Who has this socket; None if it is gone."""
+        return self._visitors.get((namespace, sid))
+
+    def leave(self, visitor: Visitor) -> None:
+        """Somebody is gone."""
+        visitor.gone = True
+        if visitor.timer is not None:
+            visitor.timer.cancel()
+        visitor.connection.visitors.discard(visitor)
+        self._visitors.pop((visitor.namespace, visitor.sid), None)
+
+    def refresh(self, visitor: Visitor, identity: Identity) -> None:
+        """Somebody has shown a newer token: it holds for all of this user's namespaces on this connection."""
+        for each in visitor.connection.visitors:
+            if each.identity.user == identity.user:
+                each.identity = identity
+                self._watch(each)
+
+    def throw_out(self, connection: Connection) -> None:
+        """End a connection, after what is being answered."""
+        if not connection.thrown_out:
+            connection.thrown_out = True
+            for visitor in list(connection.visitors):
+                self._end_soon(visitor)
+
+    def _watch(self, visitor: Visitor) -> None:
+        """End the visit when its token ends."""
+        if visitor.timer is not None:
+            visitor.timer.cancel()
+        left = visitor.identity.expires - time.time()
+        if left <= 0:
+            self._end_soon(visitor)
+        else:
+            loop = asyncio.get_running_loop()
+            visitor.timer = loop.call_later(min(left, LOOK_AGAIN_S), self._watch, visitor)
+
+    def _end_soon(self, visitor: Visitor) -> None:
+        task = asyncio.get_running_loop().create_task(self._end_now(visitor))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _end_now(self, visitor: Visitor) -> None:
+        await self._end(visitor)

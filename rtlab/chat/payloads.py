@@ -1,0 +1,204 @@
+"""What clients may say: every field of every event, typed and bounded, in one place.
+
+What lives here: one function per payload that gives what it means or raises `BadPayload`, whose text names the field,
+what was expected and what came. It must not know rooms or sockets: whether a room exists is not its business.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rtlab.chat.limits import CLIENT_ID_LENGTH, OFFSET_LENGTH, SESSION_ID_LENGTH, TOKEN_LENGTH, Limits
+from rtlab.errors import PeerError
+
+__all__ = [
+    "BadPayload",
+    "Join",
+    "Message",
+    "join",
+    "message",
+    "name_of",
+    "offset",
+    "room",
+    "session_id",
+    "token",
+    "topics",
+]
+
+JOINER = "\u200d"
+"""The zero width joiner: it has no width and no meaning of its own, but families of emoji are made with it."""
+
+
+class BadPayload(PeerError):  # noqa: N818 - a client's, not an error of ours
+    """A payload is not as it has to be."""
+
+    def __init__(self, field: str, expected: str, got: object) -> None:
+        self.field = field
+        """Which field: ``text``, or ``payload`` for the whole."""
+        self.expected = expected
+        """What it has to be."""
+        self.got = got if isinstance(got, str) else described(got)
+        """What came, in words."""
+        super().__init__(f"{field}: expected {expected}, got {self.got}")
+
+
+@dataclass(frozen=True)
+class Join:
+    """The payload of ``chat:join``."""
+
+    room: str
+    after: str | None
+    """The offset of the last message that the client has."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """The payload of ``chat:message``."""
+
+    room: str
+    text: str
+    client_id: str | None
+    """What the client itself calls this message, the same in every attempt to send it."""
+
+
+def join(payload: object, limits: Limits) -> Join:
+    """A room, or ``{room, after}``.
+
+    Raises:
+        BadPayload: it is neither.
+    """
+    if isinstance(payload, str):
+        return Join(name_of("room", payload, limits.room_name), None)
+    fields = _fields(payload, "a room's name, or an object with room and after", {"room", "after"}, {"room"})
+    after = fields.get("after")
+    return Join(name_of("room", fields["room"], limits.room_name), None if after is None else offset("after", after))
+
+
+def message(payload: object, limits: Limits) -> Message:
+    """``{room, text, clientId?}``.
+
+    Raises:
+        BadPayload: it is not.
+    """
+    wanted = "an object with room and text"
+    fields = _fields(payload, wanted, {"room", "text", "clientId"}, {"room", "text"})
+    client_id = fields.get("clientId")
+    if client_id is not None:
+        client_id = _string("clientId", client_id, CLIENT_ID_LENGTH)
+    text = _string("text", fields["text"], limits.text)
+    if not text.strip():
+        raise BadPayload("text", "something that can be seen", "white space only")
+    return Message(name_of("room", fields["room"], limits.room_name), text, client_id)
+
+
+def room(payload: object, limits: Limits) -> str:
+    """A room's name.
+
+    Raises:
+        BadPayload: it is none.
+    """
+    return name_of("room", payload, limits.room_name)
+
+
+def topics(payload: object, limits: Limits) -> list[str]:
+    """A list of topics' names.
+
+    Raises:
+        BadPayload: it is no list, too long, or holds something else.
+    """
+    expected = f"a list of at most {limits.topics} names"
+    if not isinstance(payload, list):
+        raise BadPayload("topics", expected, payload)
+    if len(payload) > limits.topics:
+        raise BadPayload("topics", expected, f"{len(payload)}")
+    return [name_of("topics", each, limits.room_name) for each in payload]
+
+
+def session_id(payload: object) -> str:
+    """A session's id, as the event ``session`` brought it.
+
+    Raises:
+        BadPayload: it cannot be one.
+    """
+    return _string("session", payload, SESSION_ID_LENGTH)
+
+
+def token(payload: object) -> str:
+    """A token.
+
+    Raises:
+        BadPayload: it cannot be one.
+    """
+    return _string("token", payload, TOKEN_LENGTH)
+
+
+def offset(field: str, value: object) -> str:
+    """An offset: two numbers and a dash between, as a Redis stream has them.
+
+    Raises:
+        BadPayload: it is none.
+    """
+    text = _string(field, value, OFFSET_LENGTH)
+    first, dash, second = text.partition("-")
+    if not (dash and first.isascii() and first.isdigit() and second.isascii() and second.isdigit()):
+        raise BadPayload(field, "an offset such as '1764000000000-0'", quoted(text))
+    return text
+
+
+def name_of(field: str, value: object, longest: int) -> str:
+    """A name that people see and that means one thing: no control characters, no blanks around it, one spelling.
+
+    Raises:
+        BadPayload: it is no such string.
+    """
+    text = _string(field, value, longest)
+    if text != text.strip():
+        raise BadPayload(field, "no blanks at its ends", quoted(text))
+    for each in text:
+        if unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"} and each != JOINER:
+            raise BadPayload(field, "characters that can be seen", f"U+{ord(each):04X}")
+    if not unicodedata.is_normalized("NFC", text):
+        raise BadPayload(field, "composed characters (Unicode NFC)", quoted(text))
+    return text
+
+
+def _fields(payload: object, expected: str, known: set[str], needed: set[str]) -> Mapping[str, Any]:
+    if not isinstance(payload, Mapping):
+        raise BadPayload("payload", expected, payload)
+    for name in sorted(needed):
+        if name not in payload:
+            raise BadPayload(name, "this field", "none")
+    for name in payload:
+        if name not in known:
+            raise BadPayload("payload", f"no fields but {', '.join(sorted(known))}", quoted(str(name)))
+    return payload
+
+
+def _string(field: str, value: object, longest: int) -> str:
+    expected = f"a string of 1 to {longest} characters"
+    if not isinstance(value, str):
+        raise BadPayload(field, expected, value)
+    if not 1 <= len(value) <= longest:
+        raise BadPayload(field, expected, f"one of {len(value)}")
+    if any("\ud800" <= each <= "\udfff" for each in value):
+        raise BadPayload(field, "text that UTF-8 can carry", "half of a surrogate pair")
+    return value
+
+
+def quoted(text: str) -> str:
+    """A text from a client for a message: short, and with everything invisible written out."""
+    return ascii(text if len(text) <= 40 else text[:39] + "…")
+
+
+KINDS = {
+    type(None): "nothing", bool: "true or false", int: "a number", float: "a number", str: "a string",
+    list: "a list", dict: "an object", bytes: "binary data",
+}  # fmt: skip
+
+
+def described(value: object) -> str:
+    """What kind of thing a client sent, in JSON's words. Not the value: it may be long, or secret."""
+    return KINDS.get(type(value), "something else")

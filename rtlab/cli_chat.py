@@ -1,0 +1,119 @@
+"""The commands of ``rtlab`` for the chat: ``serve chat`` and ``token``.
+
+What lives here: one function per command. `rtlab.cli` registers them. Everything but click is imported when a
+command needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import secrets
+from ipaddress import ip_address
+
+import click
+
+from rtlab.errors import UsageError
+
+__all__ = ["serve_chat", "token"]
+
+SECRET = "RTLAB_SECRET"  # noqa: S105 - the variable's name
+"""The environment variable with the secret. Not an option: what stands on a command line, every user of the machine
+can read."""
+LOOPBACK = "127.0.0.1"
+UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class Duration(click.ParamType[float]):
+    """``90s``, ``15m``, ``1h``, ``7d``: seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """What was typed, as seconds."""
+        if isinstance(value, float):
+            return value
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", str(value))
+        if not found or float(found[1]) == 0:
+            self.fail(f"{value!r} is no duration: expected something like 90s, 15m, 1h or 7d.", param, ctx)
+        return float(found[1]) * UNITS_S[found[2]]
+
+
+@click.command("chat")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port.  [default: a free one]")
+@click.option(
+    "--host", default=LOOPBACK, show_default=True, metavar="ADDRESS", help="Where to listen; 0.0.0.0 is everywhere."
+)
+@click.option(
+    "--origin", "origins", metavar="URL", multiple=True, help="A site whose pages may connect, besides its own."
+)
+@click.option(
+    "--trusted-proxy", "proxies", metavar="ADDRESS", multiple=True, help="A proxy whose X-Forwarded-For is believed."
+)
+@click.option("--dev", is_flag=True, help="For one machine: makes a secret up, and lets in whoever gives a name.")
+def serve_chat(port: int, host: str, origins: tuple[str, ...], proxies: tuple[str, ...], dev: bool) -> int:
+    """Run the chat until Ctrl-C or SIGTERM.
+
+    The environment variable RTLAB_SECRET is what tokens are signed with: at least 32 bytes. Prints one line, the
+    address, once it listens; the log goes to standard error, one JSON object a line. SIGTERM drains: new clients are
+    refused, those that are there are told, then it ends.
+    """
+    secret = _secret_from_environment(dev)
+    if dev and not _is_loopback(host):
+        raise click.UsageError(
+            f"--dev lets in whoever gives a name, so it listens on this machine only, not on {host}."
+        )
+    from rtlab.chat import create_app
+    from rtlab.chat.running import log_as_json, run
+
+    log_as_json()
+    app = create_app(secret=secret, origins=origins, dev=dev, trusted_proxies=proxies)
+    if not _is_loopback(host):
+        logging.getLogger("rtlab.chat").warning("tokens travel in clear: put a proxy with TLS in front")
+    asyncio.run(run(app, host, port, click.echo))
+    return 0
+
+
+@click.command("token")
+@click.argument("username")
+@click.option(
+    "--expires", type=Duration(), default="1h", show_default=True, help="How long it lasts: 90s, 15m, 1h, 7d."
+)
+def token(username: str, expires: float) -> int:
+    """Print a token for USERNAME, signed with the secret in RTLAB_SECRET."""
+    from rtlab.chat import issue_token
+
+    click.echo(issue_token(username, _secret_from_environment(dev=False), expires_s=expires))
+    return 0
+
+
+def _secret_from_environment(dev: bool) -> str:
+    """The secret; with `dev` one is made up where there is none.
+
+    Raises:
+        UsageError: there is none, or it is too short.
+    """
+    from rtlab.chat.auth import check_secret
+
+    secret = os.environ.get(SECRET)
+    if not secret:
+        if dev:
+            return secrets.token_urlsafe(32)
+        raise click.UsageError(
+            f"{SECRET} is not set: expected a secret of at least 32 bytes. Make one and keep it:\n"
+            f"  export {SECRET}=$(python3 -c 'import secrets; print(secrets.token_urlsafe(32))')"
+        )
+    try:
+        check_secret(secret)
+    except UsageError as error:
+        raise click.UsageError(f"{SECRET}: {error}") from None
+    return secret
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
