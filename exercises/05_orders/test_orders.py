@@ -144,7 +144,8 @@ async def test_takes_good_orders(submission: Any) -> None:
                 await client.emit("order:place", order, callback=lambda *args, acks=acks: acks.put_nowait(args))
                 what = f"an acknowledgement of {order}"
                 answer = await expect.arrives(what, acks.get(), within_s=WITHIN_S)
-                expect(f"the acknowledgement of {order}", answer, equals=({"status": "ok", "id": number},))
+                expect(f"the number of ack arguments for {order}", len(answer), equals=1)
+                expect(f"the acknowledgement of {order}", answer[0], equals={"status": "ok", "id": number})
             expect("what was saved", shop.saved, equals=[(order["item"], order["qty"]) for order in good])
         finally:
             await client.disconnect()
@@ -247,14 +248,24 @@ async def test_answers_when_save_raises(submission: Any) -> None:
     ),
 )
 async def test_answers_when_save_does_not_return(submission: Any) -> None:
-    """While `save` hangs for one item, another client is served; the one that waits hears "late" within a second."""
-    async with shop_of(submission) as (shop, server), client_of(server) as slow, client_of(server) as other:
+    """While `save` hangs for two clients, a third one is served; the two that wait hear "late" within a second."""
+    async with (
+        shop_of(submission) as (shop, server),
+        client_of(server) as slow,
+        client_of(server) as as_slow,
+        client_of(server) as other,
+    ):
         shop.closed.add("caviar")
-        await slow.send({"item": "caviar", "qty": 1})
-        waiting = asyncio.ensure_future(slow.ack("an order for which `save` does not return"))
-        answer, _ = await asyncio.gather(waiting, other.is_taken(shop, "bread", 3, "while another one hangs"))
-        expect("its status", answer.get("status"), equals="error")
-        expect("its code", answer.get("code"), equals="late")
-        expect("its message", answer.get("message"), is_a=str)
-        expect("how often `save` was called for it", shop.begun, equals=2)
+        hang = {"first": slow, "second": as_slow}
+        for client in hang.values():
+            await client.send({"item": "caviar", "qty": 1})
+        acks = [
+            client.ack(f"the {which} of two orders for which `save` does not return") for which, client in hang.items()
+        ]
+        *answers, _ = await asyncio.gather(*acks, other.is_taken(shop, "bread", 3, "while two others hang"))
+        for which, answer in zip(hang, answers, strict=True):
+            expect(f"the status of the {which} of the two", answer.get("status"), equals="error")
+            expect(f"the code of the {which} of the two", answer.get("code"), equals="late")
+            expect(f"the message for the {which} of the two", answer.get("message"), is_a=str)
+        expect("how often `save` was called for the three", shop.begun, equals=3)
         await slow.is_taken(shop, "butter", 5, "after one that was late")
