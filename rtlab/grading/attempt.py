@@ -28,7 +28,8 @@ from rtlab.servers.supervisor import describe_status
 __all__ = ["Attempt", "Limits"]
 
 STARTUP_S = 20.0
-"""Seconds for the child to start and to import the grader. That takes 0.2 s, or some on a machine that is busy."""
+"""Seconds for a process to start and to import the grader. That takes 0.2 to 0.8 s, or some on a machine that is
+busy."""
 LATE_S = 0.5
 """Seconds after its deadline in which the child may say where it is; in the second half faulthandler is asked."""
 OUTPUT_BYTES = 1024 * 1024
