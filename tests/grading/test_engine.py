@@ -215,6 +215,36 @@ def test_what_holds_the_answer_cannot_be_imported(grade_tiny, submission):
     assert "holds the answer: this one you write yourself. Write a parser." in result.message
 
 
+LATE = (
+    "import json\n\nFORBIDDEN = {'fractions': 'Write a parser.', 'json.decoder': 'Write a parser.'}\n\n"
+    + CHECK
+    + "def test_it(submission):\n    import fractions\n"
+    "    expect('the answer', submission.answer(), equals=fractions.Fraction(42))\n"
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "import fractions as f\n    return f.Fraction(42)",
+        "from fractions import Fraction\n    return Fraction(42)",
+        "import importlib\n    return importlib.import_module('fractions').Fraction(42)",
+        "import sys\n    return getattr(sys.modules['fractions'], 'Fraction')(42)",
+        "import json\n    return json.decoder.JSONDecoder().decode('42')",
+        "from json import decoder\n    return decoder.JSONDecoder().decode('42')",
+    ],
+)
+def test_what_the_grader_imports_late_stays_closed(grade_tiny, body):
+    result = grade_tiny(LATE, f"def answer():\n    {body}\n")
+    assert result.verdict is Verdict.FAILED
+    assert "holds the answer: this one you write yourself. Write a parser. (tiny.py, line " in result.message
+
+
+def test_libraries_read_what_is_closed(grade_tiny):
+    grader = LATE.replace("import fractions\n", "import fractions, inspect; inspect.getsource(fractions)\n", 1)
+    assert grade_tiny(grader, "import json\ndef answer():\n    return json.loads('42')\n").message == ""
+
+
 def test_the_grader_may_import_what_the_submission_may_not(grade_tiny):
     grader = (
         "import json\n\nFORBIDDEN = ('json', 'fractions')\n\n" + CHECK + "def test_it(submission):\n"
