@@ -134,7 +134,7 @@ def verify(token: object, secret: str, *, now: float | None = None) -> Identity:
         username = name_of("username", claims["username"], Limits().name)
         expires = _time_of(claims, "exp")
         early = max((_time_of(claims, each) for each in ("nbf", "iat") if each in claims), default=at)
-    except (jwt.PyJWTError, BadPayload, ValueError, RecursionError) as error:
+    except (jwt.PyJWTError, BadPayload, ValueError, OverflowError, RecursionError) as error:
         raise InvalidToken("token_invalid", str(error)) from None
     if expires <= at:
         raise InvalidToken("token_expired", f"it ended {at - expires:.0f} s ago")

@@ -35,12 +35,12 @@ JOINER = "\u200d"
 class BadPayload(PeerError):  # noqa: N818 - a client's, not an error of ours
     """A payload is not as it has to be."""
 
-    def __init__(self, field: str, expected: str, got: object) -> None:
+    def __init__(self, field: str, expected: str, got: str) -> None:
         self.field = field
         """Which field: ``text``, or ``payload`` for the whole."""
         self.expected = expected
         """What it has to be."""
-        self.got = got if isinstance(got, str) else described(got)
+        self.got = got
         """What came, in words."""
         super().__init__(f"{field}: expected {expected}, got {self.got}")
 
@@ -111,7 +111,7 @@ def topics(payload: object, limits: Limits) -> list[str]:
     """
     expected = f"a list of at most {limits.topics} names"
     if not isinstance(payload, list):
-        raise BadPayload("topics", expected, payload)
+        raise BadPayload("topics", expected, described(payload))
     if len(payload) > limits.topics:
         raise BadPayload("topics", expected, f"{len(payload)}")
     return [name_of("topics", each, limits.room_name) for each in payload]
@@ -167,7 +167,7 @@ def name_of(field: str, value: object, longest: int) -> str:
 
 def _fields(payload: object, expected: str, known: set[str], needed: set[str]) -> Mapping[str, Any]:
     if not isinstance(payload, Mapping):
-        raise BadPayload("payload", expected, payload)
+        raise BadPayload("payload", expected, described(payload))
     for name in sorted(needed):
         if name not in payload:
             raise BadPayload(name, "this field", "none")
@@ -180,7 +180,7 @@ def _fields(payload: object, expected: str, known: set[str], needed: set[str]) -
 def _string(field: str, value: object, longest: int) -> str:
     expected = f"a string of 1 to {longest} characters"
     if not isinstance(value, str):
-        raise BadPayload(field, expected, value)
+        raise BadPayload(field, expected, described(value))
     if not 1 <= len(value) <= longest:
         raise BadPayload(field, expected, f"one of {len(value)}")
     if any("\ud800" <= each <= "\udfff" for each in value):
