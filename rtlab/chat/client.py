@@ -219,6 +219,7 @@ class Client:
 
     async def close(self) -> None:
         """End the connection, or the attempts to come back. A second call does nothing."""
+        await asyncio.sleep(0)  # python-socketio's shutdown fails if its attempts to come back have not quite begun
         await self._sio.shutdown()
         await self._end()
 
