@@ -62,7 +62,7 @@ class Chat:
         # One event of a client after the other: messages keep their order, and nobody has thousands in progress.
         self.sio = Server(async_handlers=False, **options)
         """The Socket.IO server."""
-        self._connections = Connections(limits, self._end)
+        self._connections = Connections(limits, self._end, self._hang_up)
         self._events = Events(self.sio, limits, history, sessions, may_join, may_subscribe)
         self._metrics = Metrics(
             {
@@ -124,7 +124,8 @@ class Chat:
 
     async def _let_in(self, sid: str, namespace: str, environ: dict[str, Any], auth: Any) -> None:
         identity = self._identity(auth, environ.get("REMOTE_ADDR"))
-        visitor = self._connections.enter(sid, namespace, identity, environ)
+        eio_sid = self.sio.manager.eio_sid_from_sid(sid, namespace)
+        visitor = self._connections.enter(sid, namespace, identity, eio_sid, environ)
         logger.info("connected", extra=_about(visitor))
         if namespace == "/":
             visitor.session_id = self._events.new_session_id()
@@ -159,6 +160,9 @@ class Chat:
     async def _end(self, visitor: Visitor) -> None:
         logger.info("ended", extra=_about(visitor))
         await self.sio.disconnect(visitor.sid, namespace=visitor.namespace)
+
+    async def _hang_up(self, eio_sid: str) -> None:
+        await self.sio.eio.disconnect(eio_sid)
 
     # Events
 

@@ -14,7 +14,7 @@ from typing import Any
 import jwt
 from jwt.types import Options
 
-from rtlab.chat.limits import TOKEN_LENGTH, Limits
+from rtlab.chat.limits import NAME_LENGTH, TOKEN_LENGTH
 from rtlab.chat.payloads import BadPayload, name_of
 from rtlab.errors import PeerError, UsageError
 
@@ -100,8 +100,8 @@ def issue_token(
     """
     key = check_secret(secret)
     try:
-        name_of("username", username, Limits().name)
-        name_of("user", username if user is None else user, Limits().name)
+        name_of("username", username, NAME_LENGTH)
+        name_of("user", username if user is None else user, NAME_LENGTH)
     except BadPayload as error:
         raise UsageError(f"A token needs a name: {error}.") from None
     if not (math.isfinite(expires_s) and expires_s > 0):
@@ -130,8 +130,8 @@ def verify(token: object, secret: str, *, now: float | None = None) -> Identity:
         raise InvalidToken("token_invalid", f"expected a string of at most {TOKEN_LENGTH} characters")
     try:
         claims: dict[str, Any] = jwt.decode(token, key, algorithms=[ALGORITHM], options=OPTIONS)
-        user = name_of("sub", claims["sub"], Limits().name)
-        username = name_of("username", claims["username"], Limits().name)
+        user = name_of("sub", claims["sub"], NAME_LENGTH)
+        username = name_of("username", claims["username"], NAME_LENGTH)
         expires = _time_of(claims, "exp")
         early = max((_time_of(claims, each) for each in ("nbf", "iat") if each in claims), default=at)
     except (jwt.PyJWTError, BadPayload, ValueError, OverflowError, RecursionError) as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,8 @@ LOOK_AGAIN_S = 3600.0
 class Connection:
     """A client's connection, with all its namespaces."""
 
+    eio_sid: str
+    """Its Engine.IO session."""
     bucket: Bucket
     peer: str
     """The client's address."""
@@ -57,24 +59,31 @@ class Connections:
 
     Args:
         limits: how much each may say.
-        end: ends a visitor's stay.
+        end: ends a visitor's stay in a namespace.
+        hang_up: ends a connection, given its Engine.IO session.
     """
 
-    def __init__(self, limits: Limits, end: Callable[[Visitor], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        end: Callable[[Visitor], Coroutine[Any, Any, None]],
+        hang_up: Callable[[str], Coroutine[Any, Any, None]],
+    ) -> None:
         self._limits = limits
         self._end = end
+        self._hang_up = hang_up
         self._visitors: dict[tuple[str, str], Visitor] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
     def __len__(self) -> int:
         return len({id(visitor.connection) for visitor in self._visitors.values()})
 
-    def enter(self, sid: str, namespace: str, identity: Identity, environ: dict[str, Any]) -> Visitor:
+    def enter(self, sid: str, namespace: str, identity: Identity, eio_sid: str, environ: dict[str, Any]) -> Visitor:
         """Somebody has been let in."""
         connection = environ.get(KEY)
         if not isinstance(connection, Connection):
             bucket = Bucket(self._limits.events_per_s, self._limits.burst, time.monotonic())
-            connection = environ[KEY] = Connection(bucket, str(environ.get("REMOTE_ADDR", "")))
+            connection = environ[KEY] = Connection(eio_sid, bucket, str(environ.get("REMOTE_ADDR", "")))
         visitor = Visitor(sid, namespace, identity, connection)
         connection.visitors.add(visitor)
         self._visitors[namespace, sid] = visitor
@@ -104,8 +113,13 @@ class Connections:
         """End a connection, after what is being answered."""
         if not connection.thrown_out:
             connection.thrown_out = True
-            for visitor in list(connection.visitors):
-                self._end_soon(visitor)
+            self._soon(self._throw_out(connection))
+
+    async def _throw_out(self, connection: Connection) -> None:
+        # Its namespaces first: a client in JavaScript that is put out of those does not come back by itself.
+        for visitor in list(connection.visitors):
+            await self._end(visitor)
+        await self._hang_up(connection.eio_sid)
 
     def _watch(self, visitor: Visitor) -> None:
         """End the visit when its token ends."""
@@ -113,15 +127,13 @@ class Connections:
             visitor.timer.cancel()
         left = visitor.identity.expires - time.time()
         if left <= 0:
-            self._end_soon(visitor)
+            self._soon(self._end(visitor))
         else:
             loop = asyncio.get_running_loop()
             visitor.timer = loop.call_later(min(left, LOOK_AGAIN_S), self._watch, visitor)
 
-    def _end_soon(self, visitor: Visitor) -> None:
-        task = asyncio.get_running_loop().create_task(self._end_now(visitor))
+    def _soon(self, ending: Coroutine[Any, Any, None]) -> None:
+        """Do it in a task of its own, and keep that until it is done."""
+        task = asyncio.get_running_loop().create_task(ending)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
-
-    async def _end_now(self, visitor: Visitor) -> None:
-        await self._end(visitor)

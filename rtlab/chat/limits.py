@@ -10,10 +10,20 @@ from dataclasses import dataclass, fields
 
 from rtlab.errors import UsageError
 
-__all__ = ["CLIENT_ID_LENGTH", "OFFSET_LENGTH", "SESSION_ID_LENGTH", "TOKEN_LENGTH", "TYPING_S", "Limits"]
+__all__ = [
+    "CLIENT_ID_LENGTH",
+    "NAME_LENGTH",
+    "OFFSET_LENGTH",
+    "SESSION_ID_LENGTH",
+    "TOKEN_LENGTH",
+    "TYPING_S",
+    "Limits",
+]
 
 CLIENT_ID_LENGTH = 64
 """Characters of an id that a client gives to its own message: a UUID has 36."""
+NAME_LENGTH = 32
+"""Characters of a user's name, and of the id that stands for the user in a token."""
 OFFSET_LENGTH = 40
 """Characters of an offset: two 64-bit numbers and a dash have 41 at most, and milliseconds never get there."""
 SESSION_ID_LENGTH = 64
@@ -35,8 +45,6 @@ class Limits:
 
     text: int = 1000
     """Characters of a message."""
-    name: int = 32
-    """Characters of a user's name."""
     room_name: int = 64
     """Characters of a room's or a topic's name."""
     rooms: int = 500

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from rtlab.chat import payloads
 from rtlab.chat.auth import issue_token
-from rtlab.chat.limits import Limits
+from rtlab.chat.limits import NAME_LENGTH
 from rtlab.chat.payloads import BadPayload
 
 __all__ = ["add_sign_in"]
@@ -35,7 +35,7 @@ def add_sign_in(app: web.Application, secret: str) -> None:
         try:
             body = await request.json()
             username = body.get("username") if isinstance(body, dict) else None
-            name = payloads.name_of("username", username, Limits().name)
+            name = payloads.name_of("username", username, NAME_LENGTH)
         except BadPayload as error:
             return _refused(400, str(error))
         except (ValueError, RecursionError):

@@ -21,6 +21,9 @@ class Ends:
         self.of.append(visitor.sid)
         self.some.set()
 
+    async def hung_up(self, eio_sid: str) -> None:
+        self.of.append(f"all of {eio_sid}")
+
 
 def identity(user: str, seconds: float) -> Identity:
     return Identity(user, user, time.time() + seconds)
@@ -28,19 +31,19 @@ def identity(user: str, seconds: float) -> Identity:
 
 async def test_a_visit_ends_with_its_token_and_others_go_on():
     ends = Ends()
-    connections = Connections(Limits(), ends)
-    connections.enter("a", "/", identity("alice", 0.05), {})
-    connections.enter("b", "/", identity("bob", 3600), {})
+    connections = Connections(Limits(), ends, ends.hung_up)
+    connections.enter("a", "/", identity("alice", 0.05), "e", {})
+    connections.enter("b", "/", identity("bob", 3600), "e", {})
     async with asyncio.timeout(WAIT_S):
         await ends.some.wait()
     assert ends.of == ["a"]
 
 
 async def test_one_connection_with_several_namespaces_and_one_bucket():
-    connections = Connections(Limits(), Ends())
+    connections = Connections(Limits(), Ends(), Ends().hung_up)
     environ = {"REMOTE_ADDR": "127.0.0.9"}
-    one = connections.enter("a", "/", identity("alice", 3600), environ)
-    other = connections.enter("b", "/notifications", identity("alice", 3600), environ)
+    one = connections.enter("a", "/", identity("alice", 3600), "e", environ)
+    other = connections.enter("b", "/notifications", identity("alice", 3600), "e", environ)
     assert one.connection is other.connection
     assert one.connection.peer == "127.0.0.9"
     assert len(connections) == 1
@@ -53,11 +56,11 @@ async def test_one_connection_with_several_namespaces_and_one_bucket():
 
 async def test_a_newer_token_holds_for_all_namespaces_of_its_user():
     ends = Ends()
-    connections = Connections(Limits(), ends)
+    connections = Connections(Limits(), ends, ends.hung_up)
     environ = {}
-    one = connections.enter("a", "/", identity("alice", 0.05), environ)
-    connections.enter("b", "/notifications", identity("alice", 0.05), environ)
-    connections.enter("c", "/other", identity("bob", 0.1), environ)
+    one = connections.enter("a", "/", identity("alice", 0.05), "e", environ)
+    connections.enter("b", "/notifications", identity("alice", 0.05), "e", environ)
+    connections.enter("c", "/other", identity("bob", 0.1), "e", environ)
     connections.refresh(one, identity("alice", 3600))
     async with asyncio.timeout(WAIT_S):
         await ends.some.wait()
@@ -66,12 +69,13 @@ async def test_a_newer_token_holds_for_all_namespaces_of_its_user():
 
 async def test_thrown_out_is_with_all_namespaces_and_once():
     ends = Ends()
-    connections = Connections(Limits(), ends)
+    connections = Connections(Limits(), ends, ends.hung_up)
     environ = {}
-    one = connections.enter("a", "/", identity("alice", 3600), environ)
-    connections.enter("b", "/notifications", identity("alice", 3600), environ)
+    one = connections.enter("a", "/", identity("alice", 3600), "e", environ)
+    connections.enter("b", "/notifications", identity("alice", 3600), "e", environ)
     connections.throw_out(one.connection)
     connections.throw_out(one.connection)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert sorted(ends.of) == ["a", "b"]
+    async with asyncio.timeout(WAIT_S):
+        while len(ends.of) < 3:
+            await asyncio.sleep(0)
+    assert (sorted(ends.of[:2]), ends.of[2:]) == (["a", "b"], ["all of e"])
