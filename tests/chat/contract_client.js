@@ -256,8 +256,9 @@ const scenarios = {
     const [alice, bob] = [await enter({ seconds: short }), await enter()];
     const long = beside(alice, NOTIFICATIONS);
     const brief = beside(bob, NOTIFICATIONS, { auth: { token: token(bob.who, short) } });
+    const ends = Promise.all([once(alice, "disconnect"), once(brief, "disconnect")]);
     await Promise.all([join(alice, room), join(bob, room)]);
-    const [ended, stopped] = await Promise.all([once(alice, "disconnect"), once(brief, "disconnect")]);
+    const [ended, stopped] = await ends;
     assert.deepEqual([ended[0], stopped[0]], ["io server disconnect", "io server disconnect"]);
     assert.deepEqual(await next(bob, "chat:userLeft"), { username: alice.who, room });
     assert.equal((await long.emitWithAck("subscribe", ["x"])).status, "ok");
@@ -403,4 +404,6 @@ async function play(name, way) {
   }
 }
 
-return Promise.all(plays.map(async ([name, way]) => [name, way, await play(name, way)]));
+const all_of = (some) => Promise.all(some.map(async ([name, way]) => [name, way, await play(name, way)]));
+const hurries = ([name]) => name.includes("token"); // tokens end while it plays, so it plays when the others are done
+return [...(await all_of(plays.filter((each) => !hurries(each)))), ...(await all_of(plays.filter(hurries)))];
