@@ -30,6 +30,15 @@ async def echo(request):
         await ws.send_str(message.data)
     return ws
 """
+CHAT = """\
+import secrets
+import rtlab
+secret = secrets.token_urlsafe(32)
+server = await rtlab.start(rtlab.chat.create_app(secret=secret, dev=True))
+alice = await rtlab.chat.connect(server.url, token=rtlab.chat.issue_token("Alice", secret))
+await alice.join("lobby")
+await alice.send("lobby", "hello from the kernel")
+"""
 START = """\
 app = web.Application()
 app.add_routes([web.get("/", hello), web.get("/echo", echo)])
@@ -77,6 +86,20 @@ async def test_behind_a_hub_the_browser_reaches_servers_through_the_proxy(open_l
     assert answer == "hello from the kernel"
     origin = lab.url.removesuffix("/user/ada/").replace("http://", "ws://")
     assert await lab.page.evaluate(ECHO_IN_THE_BROWSER, f"{origin}{path}echo") == "from the browser"
+
+
+@pytest.mark.parametrize("base_url", ["/", "/user/ada/"])
+async def test_the_chat_beside_its_cell_also_behind_a_hub(open_lab, base_url):
+    lab = await open_lab("notebooks/chat.ipynb", cells=(CHAT, "rtlab.chat.show(server)"), base_url=base_url)
+    await lab.run_all()
+    chat = lab.page.frame_locator(".jp-OutputArea iframe")
+    await chat.get_by_label("Your name").fill("Bob")
+    await chat.get_by_role("button", name="Sign in").click()
+    await chat.get_by_text("hello from the kernel").wait_for()
+    await chat.locator("#text").fill("hello from the browser")
+    await chat.get_by_role("button", name="Send").click()
+    await chat.locator("#messages").get_by_text("hello from the browser").wait_for()
+    assert ("proxy" in await lab.page.locator(".jp-OutputArea iframe").get_attribute("src")) == (base_url != "/")
 
 
 async def test_a_second_run_of_a_cell_replaces_the_server_that_the_first_had_started(open_lab):
