@@ -126,11 +126,17 @@ class Chat:
         identity = self._identity(auth, environ.get("REMOTE_ADDR"))
         eio_sid = self.sio.manager.eio_sid_from_sid(sid, namespace)
         visitor = self._connections.enter(sid, namespace, identity, eio_sid, environ)
+        try:
+            if namespace == "/":
+                visitor.session_id = self._events.new_session_id()
+                # held back by the server until the client has heard that it is connected
+                await self.sio.emit("session", {"id": visitor.session_id}, to=sid)
+            if self._connections.is_over(visitor):  # meanwhile: nobody can be put out who is only coming in
+                raise self._refused("token_expired")
+        except BaseException:
+            self._connections.leave(visitor)  # whoever was not let in is not let out either
+            raise
         logger.info("connected", extra=_about(visitor))
-        if namespace == "/":
-            visitor.session_id = self._events.new_session_id()
-            # held back by the server until the client has heard that it is connected
-            await self.sio.emit("session", {"id": visitor.session_id}, to=sid)
 
     def _identity(self, auth: Any, peer: object) -> Identity:
         """Who a client is.
@@ -145,9 +151,12 @@ class Chat:
         try:
             return verify(token, self._secret)
         except InvalidToken as error:
-            self._metrics.refusal(error.code)
             logger.info("refused", extra={"reason": error.code, "problem": error.problem, "peer": peer})
-            raise Refuse("Invalid token", {"code": error.code}) from None
+            raise self._refused(error.code) from None
+
+    def _refused(self, code: str) -> Refuse:
+        self._metrics.refusal(code)
+        return Refuse("Invalid token", {"code": code})
 
     async def _let_out(self, sid: str, namespace: str, reason: str) -> None:
         visitor = self._connections.get(sid, namespace)

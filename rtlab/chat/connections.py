@@ -90,6 +90,10 @@ class Connections:
         self._watch(visitor)
         return visitor
 
+    def is_over(self, visitor: Visitor) -> bool:
+        """Whether a visitor's token has ended."""
+        return visitor.identity.expires <= time.time()
+
     def get(self, sid: str, namespace: str) -> Visitor | None:
         """Who has this socket; None if it is gone."""
         return self._visitors.get((namespace, sid))

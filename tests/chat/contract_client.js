@@ -1,6 +1,6 @@
 // The chat's contract, row by row, as the official JavaScript client meets it, in every way that it can be set up. Each
-// scenario raises an error where something is not as it should be. All of them run at the same time, each with people
-// and rooms of its own. Tokens are made here, by hand: nothing of the server's is needed for them.
+// scenario raises an error where something is not as it should be. They run at the same time, each with people and rooms
+// of its own. Tokens are made here, by hand: nothing of the server's is needed for them.
 
 const crypto = require("node:crypto");
 
