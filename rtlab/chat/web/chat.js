@@ -87,7 +87,6 @@ export class Chat {
 
   say(room, text) {
     this.outbox.add(room, text);
-    room.typedAt = undefined; // what is typed next is a new message
   }
 
   typed(room) {

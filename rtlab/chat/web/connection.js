@@ -41,6 +41,7 @@ export class Connection {
   /** How many connections there have been: an answer that one of them owes does not come on the next. */
   #number = 0;
   #endings = 0;
+  #attempt = 0;
   #renewed = false;
   #timer = 0;
   #closed = false;
@@ -60,7 +61,7 @@ export class Connection {
     this.#socket.on("connect_error", (error) => this.#failed(error));
     this.#socket.on("disconnect", (reason) => this.#disconnected(reason));
     this.#socket.onAny((name, payload) => this.#hears.event(name, payload));
-    this.#socket.io.on("reconnect_attempt", (attempt) => this.#hears.state("retrying", attempt));
+    this.#socket.io.on("reconnect_attempt", (attempt) => this.#retrying(attempt));
   }
 
   get connected() {
@@ -82,7 +83,7 @@ export class Connection {
   tryNow() {
     if (this.connected || this.#closed) return;
     clearTimeout(this.#timer);
-    this.#hears.state("retrying", 1);
+    this.#retrying(this.#attempt + 1);
     this.#socket.disconnect().connect();
   }
 
@@ -111,13 +112,19 @@ export class Connection {
   #connected() {
     this.#number += 1;
     this.#renewed = false;
+    this.#attempt = 0;
     this.#connectedAt = performance.now();
     this.#hears.state("connected", 0);
   }
 
+  #retrying(attempt) {
+    this.#attempt = attempt;
+    this.#hears.state("retrying", attempt);
+  }
+
   #disconnected(reason) {
     if (this.#closed || reason === "io client disconnect") return;
-    this.#hears.state("retrying", 1);
+    this.#retrying(0);
     // The token is over, or we said too much. Which one, the next attempt tells: the server's clock decides, not ours.
     if (reason === "io server disconnect") {
       if (performance.now() - this.#connectedAt > STEADY_MS) this.#endings = 0;
@@ -128,11 +135,10 @@ export class Connection {
   #failed(error) {
     if (this.#closed) return;
     if (this.#socket.active) {
-      this.#hears.state("retrying", 1); // the network; the client tries again by itself and counts
+      this.#retrying(this.#attempt); // the network; the client tries again by itself and counts
     } else if (error.data?.code?.startsWith("token_")) {
       this.#notLetIn(error.data.code, error.message);
     } else {
-      this.#hears.state("retrying", 1);
       this.#again();
     }
   }
@@ -147,7 +153,6 @@ export class Connection {
       } catch (problem) {
         if (problem.code === "gone") {
           this.#renewed = false;
-          this.#hears.state("retrying", 1);
           this.#again();
           return;
         }
@@ -160,6 +165,7 @@ export class Connection {
   #again() {
     const delay = Math.min(AGAIN_MS * 2 ** this.#endings, AGAIN_MAX_MS);
     this.#endings += 1;
+    this.#retrying(this.#attempt + 1);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#socket.connect(), delay);
   }

@@ -1,0 +1,150 @@
+"""Browser windows with the chat's page in them, and what people see and do there.
+
+Whatever a window complains of in its console is an error: a fault of a script as well as a breach of the page's policy.
+Only that a server cannot be reached is the browser's own remark, for tests that stop one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from deadlines import WAIT_S
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
+
+__all__ = ["ROOT", "SECRET", "Window", "Windows", "windows_of"]
+
+ROOT = Path(__file__).parents[2]
+SECRET = "a secret of the tests, longer than 32 bytes"
+AXE = ROOT / "node_modules/axe-core/axe.min.js"
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+UNREACHABLE = re.compile(
+    r"Failed to load resource: net::ERR_\w+|responded with a status of 503|WebSocket connection to .* failed"
+)
+"""What a browser says by itself of a server that is away."""
+SETTLED_MS = 500
+"""Longer than any transition of the page: axe measures colours, and half way they are none of ours."""
+
+
+class Window:
+    """One window."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        page.on("console", self._noted)
+        page.on("pageerror", lambda error: self.complaints.append(f"{error}\n{error.stack}"))
+        self.complaints: list[str] = []
+        """What its console says."""
+
+    def __getitem__(self, selector: str) -> Locator:
+        return self.page.locator(selector)
+
+    def _noted(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    # What people do
+
+    async def sign_in(self, name: str) -> None:
+        """By name."""
+        await self["#name"].fill(name)
+        await self["#name"].press("Enter")
+        await self.connected()
+
+    async def join(self, room: str) -> None:
+        await self["#join-name"].fill(room)
+        await self["#join-name"].press("Enter")
+        await expect(self["#room-name"]).to_have_text(room)
+        await expect(self["#room-people"]).to_contain_text("here")
+
+    async def go_to(self, room: str) -> None:
+        await self["#room-list button"].filter(has_text=room).click()
+
+    async def say(self, text: str) -> None:
+        await self["#text"].fill(text)
+        await self["#text"].press("Enter")
+
+    # What people see
+
+    async def connected(self) -> None:
+        await expect(self["#chat"]).to_be_visible()
+        await expect(self["#state"]).to_have_text("Connected")
+
+    async def away(self) -> None:
+        await expect(self["#state"]).to_have_text("Not connected")
+
+    async def sees(self, *texts: str) -> None:
+        """Exactly these messages, in this order, and none on its way."""
+        await expect(self["#messages .text"]).to_have_text(list(texts))
+        await expect(self["#pending li"]).to_have_count(0)
+
+    async def sees_people(self, *names: str) -> None:
+        await expect(self["#people-list bdi"]).to_have_text(list(names))
+
+    async def fits(self) -> None:
+        """Nothing reaches over the edges."""
+        width = await self.page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+        assert width <= 0, f"{width} px too wide"
+
+    async def accessible(self) -> None:
+        """Nothing is left of what axe-core calls serious or critical."""
+        await self.page.wait_for_timeout(SETTLED_MS)
+        await self.page.evaluate(AXE.read_text(encoding="utf-8"))  # through the debugger, which no policy stops
+        found = await self.page.evaluate("() => axe.run({resultTypes: ['violations', 'incomplete']})")
+        bad = [
+            f"{each['id']}: {each['help']}: {[node['html'] for node in each['nodes']]}"
+            for each in found["violations"]
+            if each["impact"] in {"serious", "critical"}
+        ]
+        assert not bad, "\n".join(bad)
+
+    async def keep(self, name: str) -> None:
+        """A picture, in the folder that RTLAB_SCREENSHOTS names."""
+        if folder := os.environ.get("RTLAB_SCREENSHOTS"):
+            await self.page.screenshot(path=Path(folder) / f"{name}.png")
+
+
+class Windows:
+    """All windows of a test."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._open: list[Window] = []
+        self.expected = re.compile(r"(?!)")
+        """What the consoles may say in this test."""
+
+    def servers_may_go(self) -> None:
+        """This test stops servers."""
+        self.expected = UNREACHABLE
+
+    async def open(self, url: str | None = None, **options: Any) -> Window:
+        """A window of its own, as on another machine: it shares nothing with the others."""
+        context = await self._browser.new_context(locale="en-GB", **options)
+        context.set_default_timeout(1000 * WAIT_S)
+        window = Window(await context.new_page())
+        self._open.append(window)
+        if url is not None:
+            await window.page.goto(url)
+        return window
+
+    def complaints(self) -> list[str]:
+        said = [each for window in self._open for each in window.complaints]
+        return [each for each in said if not self.expected.search(each)]
+
+
+@asynccontextmanager
+async def windows_of(chromium: str) -> AsyncIterator[Windows]:
+    expect.set_options(timeout=1000 * WAIT_S)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=[*FLAGS])
+        try:
+            windows = Windows(browser)
+            yield windows
+            said = windows.complaints()
+            assert not said, "\n".join(said)
+        finally:
+            await browser.close()
