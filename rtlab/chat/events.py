@@ -13,6 +13,7 @@ import secrets
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -125,7 +126,6 @@ class Events:
     async def message(self, who: Visitor, payload: Any) -> Ack:
         """``chat:message``."""
         said = payloads.message(payload, self._limits)
-        self._must_be_in(who, said.room)
         record: dict[str, Any] = {
             "id": uuid.uuid4().hex, "username": who.identity.username, "text": said.text, "room": said.room,
             "timestamp": int(time.time() * 1000),
@@ -133,6 +133,7 @@ class Events:
         if said.client_id is not None:
             record["clientId"] = said.client_id
         async with self._in_order(said.room):
+            self._must_be_in(who, said.room)  # also after waiting: nothing is stored in a room that may be given up
             kept, new = await self._history.append(said.room, record, who.identity.user)
             if new:
                 await self._sio.emit("chat:message", kept, to=chat_room(said.room))
@@ -192,6 +193,8 @@ class Events:
         for topic in topics:
             if not await self._may_subscribe(who.identity.user, topic):
                 raise Refused("forbidden", "topics: expected topics that are open to you")
+        if who.gone:
+            raise Refused("gone", "expected a client that is still here")
         for topic in topics:
             await self._sio.enter_room(who.sid, topic_room(topic), namespace=NOTIFICATIONS)
             who.topics.add(topic)
@@ -212,12 +215,14 @@ class Events:
 
     async def gone(self, who: Visitor) -> None:
         """A client has left, on purpose or not."""
-        if who.session_id:
-            await self._sessions.save(who.identity.user, who.session_id, self._rooms_of(who))
-        for room in sorted(self.chat.rooms_of(who.sid)):
-            await self._leave(who, room)
-        for room in sorted(self.plain.rooms_of(who.sid)):
-            await self._plain_leave(who, room)
+        rooms = self._rooms_of(who)
+        async with AsyncExitStack() as steps:  # the last one first, and each even if a store fails in another
+            if who.session_id:
+                steps.push_async_callback(self._sessions.save, who.identity.user, who.session_id, rooms)
+            for room in sorted(rooms.plain, reverse=True):
+                steps.push_async_callback(self._plain_leave, who, room)
+            for room in sorted(rooms.chat, reverse=True):
+                steps.push_async_callback(self._leave, who, room)
 
     # Steps
 
@@ -231,7 +236,9 @@ class Events:
             raise Refused("forbidden", "room: expected one that is open to you")
         first, evicted = await self._put(self.chat, who, room, chat_room(room))
         if evicted is not None:
-            await self._history.drop(evicted)
+            async with self._in_order(evicted):
+                if self.chat.is_empty(evicted):  # still: somebody may have come while a message was on its way
+                    await self._history.drop(evicted)
         if first and not who.gone:
             await self._tell("chat:userJoined", {"username": who.identity.username}, chat_room(room), who, room)
 
@@ -241,8 +248,10 @@ class Events:
         await self._sio.leave_room(who.sid, chat_room(room))
         if gone:
             await self._tell("chat:userLeft", {"username": who.identity.username}, chat_room(room), who, room)
-        if self.chat.is_empty(room) and not await self._history.holds(room):
-            self.chat.forget(room)
+        if self.chat.is_empty(room):
+            async with self._in_order(room):  # a message may be on its way into the store
+                if not await self._history.holds(room):
+                    self.chat.forget(room)
 
     async def _plain_enter(self, who: Visitor, room: str) -> None:
         first, _ = await self._put(self.plain, who, room, plain_room(room))
@@ -286,7 +295,8 @@ class Events:
             raise Refused("not_a_member", f"room: expected one that you have joined, got {payloads.quoted(room)}")
 
     def _in_order(self, room: str) -> asyncio.Lock:
-        """Where a store takes its time, two messages of a room must not overtake each other on the way to its members.
+        """Where a store takes its time, two messages of a room must not overtake each other on the way to its members,
+        and none may be stored while the room is given up.
 
         A lock lives as long as somebody has it or waits for it.
         """

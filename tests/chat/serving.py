@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any
 
 import socketio
@@ -20,8 +20,8 @@ import rtlab
 from rtlab.chat import CHAT, Chat, Limits, create_app, issue_token
 
 __all__ = [
-    "GENEROUS", "NOTIFICATIONS", "NOWHERE", "SECRET", "WAYS", "Person", "Place", "chatting", "cut", "fresh", "left",
-    "no_errors", "token", "until",
+    "BOTH", "GENEROUS", "NOTIFICATIONS", "NOWHERE", "SECRET", "WAYS", "Person", "Place", "chatting", "cut", "fresh",
+    "left", "no_errors", "token", "until",
 ]  # fmt: skip
 
 SECRET = "a secret of the tests, longer than 32 bytes"
@@ -205,6 +205,11 @@ class Place:
         lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
         return {name: float(value) for name, _, value in lines}
 
+    async def dismiss_one(self, person: Person) -> None:
+        """Somebody leaves."""
+        self.people.remove(person)
+        await person.close()
+
     async def dismiss(self) -> None:
         """Everybody leaves."""
         people, self.people = self.people, []
@@ -212,12 +217,14 @@ class Place:
 
 
 @asynccontextmanager
-async def chatting(*, finish: Callable[[web.Application], None] | None = None, **options: Any) -> AsyncIterator[Place]:
+async def chatting(
+    *, finish: Callable[[web.Application], None] | None = None, errors_expected: bool = False, **options: Any
+) -> AsyncIterator[Place]:
     """A chat, its rate limit out of the way; at its end nothing may be left of anybody."""
     app = create_app(**{"secret": SECRET, "limits": GENEROUS, "ping_interval": 1} | options)
     if finish is not None:
         finish(app)
-    with no_errors():
+    with nullcontext() if errors_expected else no_errors():
         async with rtlab.serve(app) as server:
             place = Place(app, server)
             try:
