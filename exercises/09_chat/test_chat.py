@@ -69,14 +69,13 @@ class Guest:
         before: list[Event] = []
         while not self.inbox.empty():
             before.append(self.inbox.get_nowait())
-        histories = [event[1:] for event in before if event[0] == "chat:history"]
+        histories = [event for event in before if event[0] == "chat:history"]
         what = f"how many `chat:history` {self.name} hears before the ack when joining {room!r}"
         expect(what, len(histories), equals=1)
         for event in before:
             if event[0] != "chat:history":
                 self.inbox.put_nowait(event)
-        (history,) = expect(f"the arguments of {self.name}'s `chat:history`", histories[0], is_a=tuple) or (None,)
-        return expect(f"the history that {self.name} gets of {room!r}", history, is_a=list)
+        return expect(f"the history that {self.name} gets of {room!r}", argument(histories[0]), is_a=list)
 
     async def leaves(self, room: str) -> None:
         await self.is_answered(OK, "chat:leave", room)
@@ -181,7 +180,12 @@ def left(user: str, room: str) -> Event:
 
 def messages(events: list[Event]) -> list[Any]:
     """The messages among what somebody has heard."""
-    return [event[1] for event in events if event[0] == "chat:message"]
+    return [argument(event) for event in events if event[0] == "chat:message"]
+
+
+def argument(event: Event) -> Any:
+    """The one argument of an event. If it has none, or several: those, as a tuple."""
+    return event[1] if len(event) == 2 else event[1:]
 
 
 def texts(said: list[Any]) -> list[Any]:
@@ -373,7 +377,7 @@ def notices(heard: dict[str, list[Event]]) -> dict[str, Counter[Any]]:
     found: dict[str, Counter[Any]] = {}
     for name, events in heard.items():
         expect(f"the events that {name} hears when people type", {event[0] for event in events}, one_of=TYPING_ONLY)
-        about = [expect(f"a notice that {name} hears", event[1], is_a=dict) for event in events]
+        about = [expect(f"a notice that {name} hears", argument(event), is_a=dict) for event in events]
         for each in about:
             expect(f"the fields of a notice that {name} hears", sorted(each), equals=["room", "username"])
         found[name] = Counter((each["username"], each["room"]) for each in about)
@@ -455,7 +459,8 @@ async def test_joins_while_others_talk(submission: Any) -> None:
             events = [event for event in heard[guest.name] if event[0] in {"chat:history", "chat:message"}]
             expect(f"the number of events that {guest.name} hears", len(events), within=(1, number + 2))
             expect(f"the first of them, for {guest.name}", events[0][0], equals="chat:history")
-            has = texts([*events[0][1], *messages(events)])
+            history = expect(f"the history that {guest.name} gets", argument(events[0]), is_a=list)
+            has = texts([*history, *messages(events)])
             twice = [text for text, times in Counter(has).items() if times > 1]
             never = [text for text in wanted if text not in has]
             expect(f"the messages that {guest.name} gets twice", twice, equals=[])
