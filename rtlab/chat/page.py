@@ -27,8 +27,8 @@ CLIENT_INTEGRITY = "sha384-fBrXvbDtHoeKWJ/hcA6M+YGueiDW+h45I7V6F2kD1S8bOkrF9rZYP
 """What that file has to be. A browser runs no other (Subresource Integrity §3.3)."""
 CLIENT_TAG = f'<script id="client" src="web/{CLIENT_FILE}" defer></script>'
 """How ``index.html`` asks for the client."""
-CLIENT_TAG_CDN = f'<script id="client" src="{CLIENT_URL}" integrity="{CLIENT_INTEGRITY}" crossorigin async></script>'
-"""The same from outside. It does not hold up the page: a network that swallows requests lets us wait for minutes."""
+CLIENT_TAG_CDN = f'<script id="client" src="{CLIENT_URL}" integrity="{CLIENT_INTEGRITY}" crossorigin defer></script>'
+"""The same from outside."""
 SIGN_IN_META = '<meta name="sign-in" content="token">'
 """How ``index.html`` says by what people sign in."""
 SIGN_IN_META_DEV = '<meta name="sign-in" content="name">'

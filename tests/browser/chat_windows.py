@@ -12,14 +12,20 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from deadlines import WAIT_S
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
-__all__ = ["ROOT", "SECRET", "Window", "Windows", "windows_of"]
+from rtlab.chat import Limits, issue_token
+from rtlab.servers.hosting import Server
+
+__all__ = ["GENEROUS", "SECRET", "Window", "Windows", "address", "both_in", "windows_of"]
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a secret of the tests, longer than 32 bytes"
+GENEROUS = Limits(events_per_s=1e6, burst=1_000_000)
+"""For tests that are not about the rate."""
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 UNREACHABLE = re.compile(
@@ -148,3 +154,16 @@ async def windows_of(chromium: str) -> AsyncIterator[Windows]:
             assert not said, "\n".join(said)
         finally:
             await browser.close()
+
+
+def address(server: Server, name: str = "alice", room: str = "lobby", **options: float) -> str:
+    """Where somebody is signed in and in a room."""
+    return f"{server.url}/#{urlencode({'token': issue_token(name, SECRET, **options), 'room': room})}"
+
+
+async def both_in(windows: Windows, server: Server) -> tuple[Window, Window]:
+    """Alice and Bob, each in a window, in the lobby."""
+    alice, bob = await windows.open(address(server)), await windows.open(address(server, "bob"))
+    for window in (alice, bob):
+        await window.sees_people("alice", "bob")
+    return alice, bob

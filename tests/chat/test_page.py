@@ -166,6 +166,13 @@ async def test_it_says_by_what_people_sign_in(http, dev, by):
     assert re.findall(r'<meta name="sign-in" content="(\w+)">', body.decode()) == [by]
 
 
+async def test_the_page_hears_whether_the_client_comes(http, without_client):
+    """Scripts that wait for the document run in their order, and fail in it: ours has to come first."""
+    async with rtlab.serve(app()) as server:
+        text = (await get(http, server.url + "/"))[2].decode()
+    assert re.findall(r"<script (\w+)", text) == ["type", "id"]
+
+
 async def test_the_page_names_its_parts_relative_to_itself(http):
     async with rtlab.serve(app()) as server:
         text = (await get(http, server.url + "/"))[2].decode()

@@ -1,6 +1,6 @@
 // Where one writes. Enter sends, Shift and Enter begin a new line.
 
-import { byId } from "./dom.js";
+import { byId, focusOn } from "./dom.js";
 
 /** Pixels. What is longer scrolls. */
 const TALLEST = 160;
@@ -47,7 +47,7 @@ export class Composer {
   }
 
   focus() {
-    this.#input.focus();
+    focusOn(this.#input);
   }
 
   #send() {

@@ -25,6 +25,8 @@ export class Conversation {
   /** Whether the end is in view, and is to stay there. */
   #atEnd = true;
   #unseen = 0;
+  /** How large everything was when we last looked. */
+  #size = 0;
   #hush = 0;
   #actions;
 
@@ -33,7 +35,10 @@ export class Conversation {
     this.#actions = actions;
     this.#scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     this.#newer.addEventListener("click", () => this.toEnd());
-    const sizes = new ResizeObserver(() => this.#stay());
+    const sizes = new ResizeObserver(() => {
+      if (this.#atEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
+      this.#measure();
+    });
     for (const each of [this.#scroller, this.#log, this.#pendingList]) sizes.observe(each);
   }
 
@@ -72,7 +77,6 @@ export class Conversation {
     for (const each of [node, next, this.#list.firstElementChild]) if (each?.isConnected) this.#fit(each);
     show(byId("older"), room.older);
     if (fresh && !this.#atEnd) this.#tell(this.#unseen + 1);
-    this.#stay();
   }
 
   /** What is to be sent has changed. */
@@ -92,7 +96,6 @@ export class Conversation {
       }
       this.#paint(this.#pending.get(entry.clientId), entry, room);
     }
-    this.#stay();
   }
 
   /** Go to the end and stay there. */
@@ -102,16 +105,20 @@ export class Conversation {
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
   }
 
-  #stay() {
-    if (this.#atEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-  }
-
   #scrolled() {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    this.#atEnd = scrollHeight - scrollTop - clientHeight < NEAR_PX;
-    if (!this.#atEnd) return;
-    this.#tell(0);
-    if (this.#room) this.#actions.read(this.#room);
+    if (scrollHeight - scrollTop - clientHeight < NEAR_PX) {
+      this.#atEnd = true;
+      this.#tell(0);
+      if (this.#room) this.#actions.read(this.#room);
+    } else if (this.#size === scrollHeight + clientHeight) {
+      this.#atEnd = false; // somebody has scrolled. Otherwise something has grown, and the observer brings the end back
+    }
+    this.#measure();
+  }
+
+  #measure() {
+    this.#size = this.#scroller.scrollHeight + this.#scroller.clientHeight;
   }
 
   #tell(unseen) {

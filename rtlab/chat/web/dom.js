@@ -44,3 +44,11 @@ export function show(shown, visible) {
 export function say(where, text) {
   if (where.textContent !== text) where.textContent = text;
 }
+
+/**
+ * Give something the focus, unless that would take it from outside: a frame beside a notebook's cell must not have what
+ * is typed into the next cell.
+ */
+export function focusOn(field) {
+  if (window === window.parent || document.hasFocus()) field.focus();
+}

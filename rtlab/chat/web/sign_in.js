@@ -1,7 +1,7 @@
 // The door: a form that asks for a token, or for a name where the server lets anybody in by name.
 
 import { Credentials, keptName } from "./credentials.js";
-import { byId, say, show } from "./dom.js";
+import { byId, focusOn, say, show } from "./dom.js";
 import { inWords } from "./words.js";
 
 export class SignIn {
@@ -30,8 +30,7 @@ export class SignIn {
   show(reason = "") {
     this.#wait(false);
     this.#complain(reason);
-    this.#field.focus();
-    this.#field.select();
+    focusOn(this.#field);
   }
 
   /** Forget what was typed. */

@@ -1,0 +1,180 @@
+"""The chat's page in a real browser when the line breaks: nothing is lost, nothing comes twice, and people see why."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from browser.chat_windows import GENEROUS, SECRET, Windows, address, both_in, windows_of
+from deadlines import SCALE
+from playwright.async_api import WebSocketRoute, expect
+
+import rtlab
+from rtlab.chat import CHAT, connect, create_app, issue_token
+from rtlab.chat.history import MemoryHistory
+from rtlab.servers.hosting import Server
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.browser,
+    pytest.mark.timeout(120 * SCALE),
+    pytest.mark.xdist_group("browser"),
+]
+
+
+@pytest.fixture
+async def windows(chromium: str) -> AsyncIterator[Windows]:
+    async with windows_of(chromium) as windows:
+        yield windows
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
+        yield running
+
+
+def record(room: str, text: str, username: str = "carol") -> dict[str, object]:
+    """A message as a history keeps it."""
+    return {"id": text, "username": username, "text": text, "room": room, "timestamp": int(time.time() * 1000)}
+
+
+async def test_a_restart_loses_nothing_that_the_history_holds(windows):
+    windows.servers_may_go()
+    history = MemoryHistory(200)
+
+    def app():
+        return create_app(secret=SECRET, limits=GENEROUS, history=history)
+
+    server = await rtlab.start(app())
+    alice, bob = await both_in(windows, server)
+    await alice.say("before")
+    await bob.sees("before")
+    await server.stop()
+    for window in (alice, bob):
+        await window.away()
+        await expect(window["#trouble"]).to_contain_text("Trying again")
+        await expect(window["#trouble"]).to_contain_text("attempt")
+    missed = [f"missed {number}" for number in range(120)]  # three pages
+    for text in missed:
+        await history.append("lobby", record("lobby", text), "carol")
+    await alice.say("written meanwhile")
+    await alice.say("and this")
+    await expect(alice["#pending .text"]).to_have_text(["written meanwhile", "and this"])
+    await expect(alice["#pending .fate"].first).to_have_text("Waits for the connection")
+    server = await rtlab.start(app(), port=server.port)
+    try:
+        for window in (alice, bob):
+            await window.connected()
+            await window.sees("before", *missed, "written meanwhile", "and this")
+            await window.sees_people("alice", "bob")
+            await expect(window["#trouble"]).to_be_hidden()
+        async with connect(server.url, token=issue_token("carol", SECRET)) as carol:
+            said = [each["text"] for each in (await carol.join("lobby")).history]
+            assert said[-2:] == ["written meanwhile", "and this"]
+            assert said.count("written meanwhile") == 1
+    finally:
+        await server.stop()
+
+
+async def test_where_messages_may_be_missing_it_says_so(windows):
+    windows.servers_may_go()
+    server = await rtlab.start(create_app(secret=SECRET))
+    alice, bob = await both_in(windows, server)
+    await alice.say("before")
+    for window in (alice, bob):
+        await window.sees("before")
+    await server.stop()
+    await alice.away()
+    await alice.say("meanwhile")
+    server = await rtlab.start(create_app(secret=SECRET), port=server.port)
+    try:
+        for window in (alice, bob):
+            await window.sees("before", "meanwhile")
+            rows = window["#messages > li"]
+            await expect(rows).to_have_count(3)
+            await expect(rows.nth(1)).to_contain_text("messages may be missing here")
+            await expect(window["#messages .day:not([hidden])"]).to_have_count(1)
+    finally:
+        await server.stop()
+
+
+async def test_one_does_not_have_to_wait_for_the_next_attempt(windows):
+    windows.servers_may_go()
+    server = await rtlab.start(create_app(secret=SECRET))
+    alice = await windows.open(address(server))
+    await alice.connected()
+    await server.stop()
+    await alice.away()
+    await expect(alice["#trouble"]).to_contain_text("attempt 3")
+    server = await rtlab.start(create_app(secret=SECRET), port=server.port)
+    try:
+        await alice["#trouble-button"].click()
+        await alice.connected()
+        await alice.sees_people("alice")
+        await expect(alice["#text"]).to_be_focused()
+    finally:
+        await server.stop()
+
+
+async def test_a_message_whose_acknowledgement_was_lost_is_there_once(windows, server):
+    """The server takes it, and the line is cut before it can say so. The second attempt has the same id."""
+    windows.servers_may_go()
+    alice = await windows.open()
+    lossy = asyncio.Event()
+    sent: list[str] = []
+
+    def passes(socket: WebSocketRoute) -> None:
+        upstream = socket.connect_to_server()
+
+        def to_page(message: str | bytes) -> None:
+            if lossy.is_set() and "offset" in str(message):  # the echo, and the acknowledgement
+                asyncio.get_running_loop().create_task(socket.close(code=1011))
+            else:
+                socket.send(message)
+
+        def to_server(message: str | bytes) -> None:
+            if "chat:message" in str(message):
+                sent.append(str(message))
+            upstream.send(message)
+
+        upstream.on_message(to_page)
+        socket.on_message(to_server)
+
+    await alice.page.route_web_socket(re.compile("socket.io"), passes)
+    async with connect(server.url, token=issue_token("carol", SECRET)) as carol:
+        await carol.join("lobby")
+        async with alice.page.expect_websocket() as upgraded:
+            await alice.page.goto(address(server))
+        assert await upgraded.value
+        await alice.sees_people("alice", "carol")
+        lossy.set()
+        await alice.say("once")
+        assert (await carol.next("chat:message")).data["text"] == "once"
+        await alice.away()
+        lossy.clear()
+        await alice.connected()
+        await alice.say("twice")
+        assert (await carol.next("chat:message")).data["text"] == "twice"
+        await alice.sees("once", "twice")
+
+
+async def test_a_server_that_drains_says_so(windows):
+    windows.servers_may_go()
+    app = create_app(secret=SECRET)
+    server = await rtlab.start(app)
+    alice = await windows.open(address(server))
+    await alice.sees_people("alice")
+    await app[CHAT].drain(0)
+    await expect(alice["#trouble"]).to_contain_text("about to restart")
+    await server.stop()
+    await alice.away()
+    server = await rtlab.start(create_app(secret=SECRET), port=server.port)
+    try:
+        await alice.connected()
+        await expect(alice["#trouble"]).to_be_hidden()
+    finally:
+        await server.stop()

@@ -1,0 +1,258 @@
+"""The doors of the chat's page in a real browser: who comes in and how, and where the page may stand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+from aiohttp import web
+from browser.chat_windows import GENEROUS, SECRET, Windows, address, windows_of
+from deadlines import SCALE
+from playwright.async_api import Route, expect
+
+import rtlab
+from rtlab.chat import connect, create_app, issue_token
+from rtlab.chat import page as chat_page
+from rtlab.servers.hosting import Server
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.browser,
+    pytest.mark.timeout(120 * SCALE),
+    pytest.mark.xdist_group("browser"),
+]
+
+HURRIED = re.compile("WebSocket is closed before the connection is established")
+"""What a browser says when a connection that is refused was just going over from polling."""
+EXPIRES_S = 5 * SCALE
+"""Seconds that a token lasts in the tests that outlive it."""
+
+
+@pytest.fixture
+async def windows(chromium: str) -> AsyncIterator[Windows]:
+    async with windows_of(chromium) as windows:
+        yield windows
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
+        yield running
+
+
+async def test_a_token_in_the_address_is_erased_from_it(windows, server):
+    alice = await windows.open(address(server))
+    await alice.connected()
+    assert alice.page.url == f"{server.url}/#room=lobby"
+    kept = await alice.page.evaluate("() => [document.cookie, ...Object.entries(localStorage), history.length]")
+    assert kept == ["", 2]  # an empty page, and this one
+    stored = await alice.page.evaluate("() => JSON.stringify(sessionStorage)")
+    assert stored == "{}"
+    await alice.page.evaluate("token => { location.hash = `token=${token}`; }", issue_token("bob", SECRET))
+    await expect(alice["#my-name"]).to_have_text("bob")
+    assert "token" not in alice.page.url
+    await expect(alice["#room-list li"]).to_have_count(0)  # they were Alice's
+
+
+async def test_a_token_is_asked_for(windows):
+    async with rtlab.serve(create_app(secret=SECRET)) as server:
+        windows.expected = HURRIED
+        window = await windows.open(f"{server.url}/#room=lobby")
+        field, reason = window["#token"], window["#reason"]
+        await expect(field).to_be_focused()
+        await expect(window["#name"]).to_be_hidden()
+        await field.press("Enter")
+        await expect(reason).to_have_text("Paste a token first.")
+        await field.fill("nonsense")
+        await field.press("Enter")
+        await expect(reason).to_contain_text("This is no token")
+        await field.fill(issue_token("alice", "another secret, of thirty-two bytes and more"))
+        await field.press("Enter")
+        await expect(reason).to_contain_text("does not accept this token")
+        await field.fill(f"  {issue_token('alice', SECRET)}\n")
+        await window["#enter"].click()
+        await window.sees_people("alice")
+        await expect(window["#room-name"]).to_have_text("lobby")
+        await window["#sign-out"].click()
+        await expect(field).to_be_focused()
+        await expect(field).to_have_value("")
+        assert window.page.url == f"{server.url}/"
+
+
+async def test_when_the_token_is_over_one_signs_in_again_and_goes_on(windows):
+    windows.expected = HURRIED
+    async with rtlab.serve(create_app(secret=SECRET)) as server:
+        alice = await windows.open(address(server, expires_s=EXPIRES_S))
+        await alice.say("before")
+        await alice.sees("before")
+        await alice["#text"].fill("a draft")
+        await expect(alice["#reason"]).to_contain_text("Your token is over")
+        await expect(alice["#token"]).to_be_focused()
+        async with connect(server.url, token=issue_token("carol", SECRET)) as carol:
+            await carol.join("lobby")
+            await carol.send("lobby", "meanwhile")
+        await alice["#token"].fill(issue_token("alice", SECRET))
+        await alice["#token"].press("Enter")
+        await alice.sees("before", "meanwhile")
+        await expect(alice["#text"]).to_have_value("a draft")
+
+
+async def test_what_one_user_wrote_is_not_the_next_ones(windows):
+    windows.expected = HURRIED
+    async with rtlab.serve(create_app(secret=SECRET)) as server:
+        window = await windows.open(address(server, expires_s=EXPIRES_S))
+        await window.say("before")
+        await window.sees("before")
+        await expect(window["#reason"]).to_contain_text("Your token is over")
+        await window["#token"].fill(issue_token("bob", SECRET))
+        await window["#token"].press("Enter")
+        await window.connected()
+        await expect(window["#my-name"]).to_have_text("bob")
+        await expect(window["#room-list li"]).to_have_count(0)
+        await expect(window["#nothing"]).to_be_visible()
+
+
+async def test_by_name(windows, server):
+    window = await windows.open(f"{server.url}/#room=lobby")
+    await expect(window["#token"]).to_be_hidden()
+    await window["#name"].fill("x" * 33)
+    await window["#name"].press("Enter")
+    await expect(window["#reason"]).to_contain_text("1 to 32 characters")
+    await window.sign_in("  alice ")
+    await window.sees_people("alice")
+    await expect(window["#my-name"]).to_have_text("alice")
+    await window.page.reload()
+    await expect(window["#name"]).to_have_value("alice")
+    await window.sign_in("alice")
+    await expect(window["#room-name"]).to_have_text("lobby")
+    windows.expected = re.compile("status of 400")
+
+
+async def test_by_name_a_fresh_token_comes_by_itself(windows, server):
+    windows.expected = HURRIED
+    asked: list[str] = []
+
+    async def answers(route: Route) -> None:
+        asked.append(str(route.request.post_data))
+        await route.fulfill(json={"token": issue_token("alice", SECRET, expires_s=EXPIRES_S)})
+
+    alice = await windows.open()
+    await alice.page.route("**/sign-in", answers, times=1)
+    await alice.page.goto(f"{server.url}/#room=lobby")
+    await alice.sign_in("alice")
+    await alice.say("before")
+    await alice.sees("before")
+    await alice.away()
+    await alice.connected()
+    await alice.say("after")
+    await alice.sees("before", "after")
+    await expect(alice["#door"]).to_be_hidden()
+    assert asked == ['{"username":"alice"}']
+
+
+async def test_a_server_that_is_not_there_is_said_at_the_door(windows):
+    windows.servers_may_go()
+    server = await rtlab.start(create_app(secret=SECRET))
+    window = await windows.open(server.url)
+    await server.stop()
+    await window["#token"].fill(issue_token("alice", SECRET))
+    await window["#token"].press("Enter")
+    await expect(window["#reason"]).to_have_text("The server does not answer. Trying again …")
+    server = await rtlab.start(create_app(secret=SECRET), port=server.port)
+    try:
+        await window.connected()
+    finally:
+        await server.stop()
+
+
+async def test_behind_a_prefix(windows, server):
+    """As jupyter-server-proxy shows it: the page, its parts and Socket.IO have the same prefix."""
+    windows.servers_may_go()  # the proxy here does not pass WebSockets on
+    prefix = "/user/ada/proxy/8000"
+
+    async def passes(route: Route) -> None:
+        await route.fulfill(response=await route.fetch(url=route.request.url.replace(prefix, "", 1)))
+
+    windows.expected = re.compile("WebSocket connection to .* failed")
+    window = await windows.open()
+    await window.page.route(f"**{prefix}/**", passes)
+    await window.page.goto(f"{server.url}{prefix}/#room=lobby")
+    await window.sign_in("ada")
+    await window.say("over polling")
+    await window.sees("over polling")
+    assert window.page.url == f"{server.url}{prefix}/#room=lobby"
+
+
+async def test_without_socket_io_it_says_what_is_missing(windows, monkeypatch):
+    monkeypatch.setattr(chat_page, "client_file", lambda: None)
+    windows.expected = re.compile("Failed to load resource: net::ERR_FAILED")
+    async with rtlab.serve(create_app(secret=SECRET)) as server:
+        window = await windows.open()
+        asked: list[str] = []
+
+        async def blocked(route: Route) -> None:
+            asked.append(route.request.url)
+            await route.abort()
+
+        await window.page.route(re.compile(r"^https://"), blocked)
+        await window.page.goto(address(server))
+        tag = window["script#client"]
+        assert await tag.get_attribute("src") == chat_page.CLIENT_URL
+        assert await tag.get_attribute("integrity") == chat_page.CLIENT_INTEGRITY
+        await expect(window["#reason"]).to_contain_text("could not be loaded from cdn.socket.io")
+        assert asked == [chat_page.CLIENT_URL]
+
+
+async def test_socket_io_from_its_makers_is_run_if_it_is_what_it_should_be(windows, monkeypatch):
+    path = chat_page.client_file()
+    if path is None:
+        pytest.skip("The JavaScript side is not installed. Run `make install`.")
+    monkeypatch.setattr(chat_page, "client_file", lambda: None)
+    windows.expected = re.compile("Failed to find a valid digest")
+    headers = {"Access-Control-Allow-Origin": "*", "Content-Type": "text/javascript"}
+
+    async def gives(body: bytes, route: Route) -> None:
+        await route.fulfill(body=body, headers=headers)
+
+    async with rtlab.serve(create_app(secret=SECRET)) as server:
+        good, bad = await windows.open(), await windows.open()
+        for window, body in ((good, path.read_bytes()), (bad, path.read_bytes() + b"\n")):
+            await window.page.route(re.compile(r"^https://"), partial(gives, body))
+            await window.page.goto(address(server))
+        await good.connected()
+        await expect(bad["#reason"]).to_contain_text("could not be loaded")
+
+
+async def test_in_a_frame_it_takes_the_focus_only_when_asked(windows, server):
+    """Beside a notebook's cell: whoever runs a cell and types on must not type into the chat."""
+    icon, cell = '<link rel="icon" href="data:,">', '<input id="cell" autofocus>'
+    frame = f'<iframe src="{address(server)}" width="800" height="500"></iframe>'
+
+    async def notebook(_: web.Request) -> web.Response:
+        return web.Response(text=f"<!doctype html>{icon}{cell}{frame}", content_type="text/html")
+
+    app = web.Application()
+    app.add_routes([web.get("/", notebook)])
+    async with rtlab.serve(app) as jupyter:
+        window = await windows.open(jupyter.url.replace("127.0.0.1", "localhost"))
+        chat = window.page.frame_locator("iframe")
+        await expect(chat.locator("#state")).to_have_text("Connected")
+        await expect(chat.locator("#people-list bdi")).to_have_text(["alice"])
+        assert await window["#cell"].evaluate("node => node === document.activeElement && document.hasFocus()")
+        await chat.locator("#text").fill("from a frame")
+        await chat.locator("#text").press("Enter")
+        await expect(chat.locator("#messages .text")).to_have_text(["from a frame"])
+
+
+async def test_a_page_that_is_not_named_cannot_frame_it(windows):
+    windows.expected = re.compile("frame-ancestors|favicon|status of 404")
+    async with rtlab.serve(create_app(secret=SECRET)) as server:
+        window = await windows.open(f"{server.url}/health")
+        async with window.page.expect_event("requestfailed") as refused:
+            await window.page.evaluate(
+                "url => { document.body.append(Object.assign(document.createElement('iframe'), {src: url})); }",
+                f"{server.url}/",
+            )
+        assert (await refused.value).failure == "net::ERR_BLOCKED_BY_RESPONSE"
