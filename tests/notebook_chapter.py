@@ -18,7 +18,7 @@ OPENING = ("**Question.**", "**You will be able to**", "**Minutes:**", "**Core:*
 SECTIONS = ("What breaks: ", "Check yourself", "Summary", "Your turn")
 """The sections that no chapter goes without, in this order; the first is followed by what breaks."""
 LIFT = "Lift this out"
-ENDS_OF_PARTS = frozenset({"00", "03", "07"})
+ENDS_OF_PARTS = frozenset({"00", "03", "07", "09"})
 """The chapters with which a part of the course ends: they offer a script that runs without a notebook."""
 QUESTIONS = 3
 LINES = 5
