@@ -55,7 +55,7 @@ def fine(ack):
     assert ack["status"] == "error", ack
     assert ack["code"] in CODES, ack
     assert isinstance(ack["message"], str), ack
-    assert len(ack["message"]) < 300, ack
+    assert len(ack["message"]) < 500, ack
     assert ack["message"].isprintable(), ack
     if ack["code"] == "bad_payload":
         assert re.match(r"\w+: expected .+, got .+", ack["message"]), ack
@@ -133,7 +133,7 @@ async def attacked(request):
 
 
 @pytest.mark.parametrize(
-    "examples", [pytest.param(150), pytest.param(5000, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
+    "examples", [pytest.param(150), pytest.param(3000, marks=[pytest.mark.long, pytest.mark.timeout(900)])]
 )
 async def test_whatever_is_said_is_answered(attacked, examples):
     asked = 0
