@@ -8,6 +8,8 @@ from chat.hostile import honest
 from chat.serving import BOTH, chatting, cut, fresh, token, until
 from deadlines import SCALE, WAIT_S
 
+from rtlab.chat.sessions import MemorySessions
+
 # Coming and going
 
 
@@ -47,6 +49,23 @@ async def test_coming_and_going_leaves_a_true_picture(times):
         for name in names:
             own = [event for _, event, data in moves if data["username"] == name]
             assert own == ["chat:userJoined", "chat:userLeft"] * (len(own) // 2)
+
+
+async def test_who_comes_and_goes_in_a_hurry_makes_nobody_elses_session_forgotten():
+    sessions = MemorySessions(limit=100)
+    async with chatting(sessions=sessions) as place:
+        alice, mallory = await place.enter(transports=["websocket"]), await place.enter(transports=["websocket"])
+        await alice.join("hall")
+        session = (await alice.next("session"))["id"]
+        await mallory.next("session")
+        await place.dismiss_one(alice)
+        for _ in range(300):
+            await mallory.sio.eio.send("1")
+            await mallory.sio.eio.send(f'0{{"token":"{token(mallory.name)}"}}')
+            await mallory.next("session")
+        back = await place.enter(alice.name, transports=["websocket"])
+        assert (await back.ask("session:restore", session))["rooms"] == ["hall"]
+        assert len(sessions._kept) == sum(map(len, sessions._of.values())) <= 52
 
 
 # Handlers that take their time
