@@ -1,7 +1,7 @@
 """Browser windows with the chat's page in them, and what people see and do there.
 
 Whatever a window complains of in its console is an error: a fault of a script as well as a breach of the page's policy.
-Only that a server cannot be reached is the browser's own remark, for tests that stop one.
+Only that a server cannot be reached, or that a connection ended early, is the browser's own remark: tests stop servers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "-
 UNREACHABLE = re.compile(
     r"Failed to load resource: net::ERR_\w+|responded with a status of 503|WebSocket connection to .* failed"
 )
-"""What a browser says by itself of a server that is away."""
+"""What a browser says by itself of a server that is away, or goes."""
 SETTLED_MS = 500
 """Longer than any transition of the page: axe measures colours, and half way they are none of ours."""
 
@@ -121,11 +121,7 @@ class Windows:
         self._browser = browser
         self._open: list[Window] = []
         self.expected = re.compile(r"(?!)")
-        """What the consoles may say in this test."""
-
-    def servers_may_go(self) -> None:
-        """This test stops servers."""
-        self.expected = UNREACHABLE
+        """What the consoles may say in this test besides."""
 
     async def open(self, url: str | None = None, **options: Any) -> Window:
         """A window of its own, as on another machine: it shares nothing with the others."""
@@ -139,7 +135,7 @@ class Windows:
 
     def complaints(self) -> list[str]:
         said = [each for window in self._open for each in window.complaints]
-        return [each for each in said if not self.expected.search(each)]
+        return [each for each in said if not UNREACHABLE.search(each) and not self.expected.search(each)]
 
 
 @asynccontextmanager

@@ -219,6 +219,20 @@ async def test_a_message_that_is_refused_can_be_tried_again_or_edited(windows):
         await alice.sees("fits", "short")
 
 
+async def test_a_room_with_messages_that_were_not_sent_is_not_left_by_accident(windows):
+    async with rtlab.serve(create_app(secret=SECRET, limits=Limits(text=10))) as server:
+        alice = await windows.open(address(server))
+        await alice.sees_people("alice")
+        await alice.say("more than ten characters")
+        await expect(alice["#pending .failed"]).to_be_visible()
+        await alice["#leave"].click()
+        await expect(alice["#problem"]).to_contain_text("Leave again to give them up")
+        await expect(alice["#room-name"]).to_have_text("lobby")
+        await alice["#leave"].click()
+        await expect(alice["#nothing"]).to_be_visible()
+        await expect(alice["#problem"]).to_be_empty()
+
+
 async def test_who_says_too_much_at_once_is_slowed_down_and_loses_nothing(windows):
     async with rtlab.serve(create_app(secret=SECRET, limits=Limits(burst=5, events_per_s=4))) as server:
         alice = await windows.open(address(server))

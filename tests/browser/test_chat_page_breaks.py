@@ -43,7 +43,6 @@ def record(room: str, text: str, username: str = "carol") -> dict[str, object]:
 
 
 async def test_a_restart_loses_nothing_that_the_history_holds(windows):
-    windows.servers_may_go()
     history = MemoryHistory(200)
 
     def app():
@@ -81,7 +80,6 @@ async def test_a_restart_loses_nothing_that_the_history_holds(windows):
 
 
 async def test_where_messages_may_be_missing_it_says_so(windows):
-    windows.servers_may_go()
     server = await rtlab.start(create_app(secret=SECRET))
     alice, bob = await both_in(windows, server)
     await alice.say("before")
@@ -103,7 +101,6 @@ async def test_where_messages_may_be_missing_it_says_so(windows):
 
 
 async def test_one_does_not_have_to_wait_for_the_next_attempt(windows):
-    windows.servers_may_go()
     server = await rtlab.start(create_app(secret=SECRET))
     alice = await windows.open(address(server))
     await alice.connected()
@@ -122,7 +119,6 @@ async def test_one_does_not_have_to_wait_for_the_next_attempt(windows):
 
 async def test_a_message_whose_acknowledgement_was_lost_is_there_once(windows, server):
     """The server takes it, and the line is cut before it can say so. The second attempt has the same id."""
-    windows.servers_may_go()
     alice = await windows.open()
     lossy = asyncio.Event()
     sent: list[str] = []
@@ -163,7 +159,6 @@ async def test_a_message_whose_acknowledgement_was_lost_is_there_once(windows, s
 
 
 async def test_a_server_that_drains_says_so(windows):
-    windows.servers_may_go()
     app = create_app(secret=SECRET)
     server = await rtlab.start(app)
     alice = await windows.open(address(server))

@@ -25,8 +25,10 @@ export class Conversation {
   /** Whether the end is in view, and is to stay there. */
   #atEnd = true;
   #unseen = 0;
-  /** How large everything was when we last looked. */
-  #size = 0;
+  /** Where the view was when we last looked. */
+  #top = 0;
+  /** Whether something above was dropped since, which moves the view up although nobody does. */
+  #trimmed = false;
   #hush = 0;
   #actions;
 
@@ -37,12 +39,14 @@ export class Conversation {
     this.#newer.addEventListener("click", () => this.toEnd());
     const sizes = new ResizeObserver(() => {
       if (this.#atEnd) this.#scroller.scrollTop = this.#scroller.scrollHeight;
-      this.#measure();
+      this.#top = this.#scroller.scrollTop;
+      this.#trimmed = false;
     });
     for (const each of [this.#scroller, this.#log, this.#pendingList]) sizes.observe(each);
   }
 
   get atEnd() {
+    this.#look(); // a browser tells of scrolling a frame later
     return this.#atEnd;
   }
 
@@ -74,9 +78,10 @@ export class Conversation {
       this.#nodes.get(each.key)?.remove();
       this.#nodes.delete(each.key);
     }
+    if (dropped.length > 0) this.#trimmed = true;
     for (const each of [node, next, this.#list.firstElementChild]) if (each?.isConnected) this.#fit(each);
     show(byId("older"), room.older);
-    if (fresh && !this.#atEnd) this.#tell(this.#unseen + 1);
+    if (fresh && !this.atEnd) this.#tell(this.#unseen + 1);
   }
 
   /** What is to be sent has changed. */
@@ -103,22 +108,22 @@ export class Conversation {
     this.#atEnd = true;
     this.#tell(0);
     this.#scroller.scrollTop = this.#scroller.scrollHeight;
+    this.#top = this.#scroller.scrollTop;
   }
 
   #scrolled() {
-    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
-    if (scrollHeight - scrollTop - clientHeight < NEAR_PX) {
-      this.#atEnd = true;
-      this.#tell(0);
-      if (this.#room) this.#actions.read(this.#room);
-    } else if (this.#size === scrollHeight + clientHeight) {
-      this.#atEnd = false; // somebody has scrolled. Otherwise something has grown, and the observer brings the end back
-    }
-    this.#measure();
+    this.#look();
+    if (!this.#atEnd) return;
+    this.#tell(0);
+    if (this.#room) this.#actions.read(this.#room);
   }
 
-  #measure() {
-    this.#size = this.#scroller.scrollHeight + this.#scroller.clientHeight;
+  #look() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroller;
+    if (scrollHeight - scrollTop - clientHeight < NEAR_PX) this.#atEnd = true;
+    // Somebody reads further up. Otherwise something has grown, and the observer goes after it.
+    else if (scrollTop < this.#top && !this.#trimmed) this.#atEnd = false;
+    this.#top = scrollTop;
   }
 
   #tell(unseen) {

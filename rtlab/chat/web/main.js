@@ -193,6 +193,7 @@ function leave() {
     complain("There are messages here that were not sent. Leave again to give them up.");
     return;
   }
+  complain("");
   chat.leave(room);
   (chat.current ? byId("text") : byId("join-lobby")).focus();
 }
@@ -217,7 +218,7 @@ byId("trouble-button").addEventListener("click", () => {
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !event.defaultPrevented) complain("");
 });
-addEventListener("online", () => connection?.tryNow());
+addEventListener("online", () => state === "retrying" && connection?.tryNow());
 document.addEventListener("visibilitychange", () => {
   if (chat.current && view.sees(chat.current)) chat.seen(chat.current);
 });
