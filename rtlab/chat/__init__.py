@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from rtlab.chat.client import Client as Client
     from rtlab.chat.client import connect as connect
     from rtlab.chat.limits import Limits as Limits
-    from rtlab.chat.show import show as show
+    from rtlab.chat.beside import show as show
     from rtlab.errors import ChatError as ChatError
     from rtlab.errors import ChatRefusedError as ChatRefusedError
 
@@ -59,7 +59,7 @@ _HOMES = {
     "connect": "rtlab.chat.client",
     "create_app": "rtlab.chat.app",
     "issue_token": "rtlab.chat.auth",
-    "show": "rtlab.chat.show",
+    "show": "rtlab.chat.beside",
     "verify": "rtlab.chat.auth",
 }
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -123,9 +122,12 @@ class Chat:
         self.sio.on("*", event, namespace=namespace)
 
     async def _let_in(self, sid: str, namespace: str, environ: dict[str, Any], auth: Any) -> None:
-        identity = self._identity(auth, environ.get("REMOTE_ADDR"))
-        eio_sid = self.sio.manager.eio_sid_from_sid(sid, namespace)
-        visitor = self._connections.enter(sid, namespace, identity, eio_sid, environ)
+        connection = self._connections.knock(self.sio.manager.eio_sid_from_sid(sid, namespace), environ)
+        self._connections.keeps_to_the_rate(connection)  # a knock counts as an event does
+        if connection.thrown_out:
+            self._metrics.refusal("rate_limited")
+            raise Refuse("Too many attempts", {"code": "rate_limited"})
+        visitor = self._connections.enter(sid, namespace, self._identity(auth, connection.peer), connection)
         try:
             if namespace == "/":
                 visitor.session_id = self._events.new_session_id()
@@ -138,7 +140,7 @@ class Chat:
             raise
         logger.info("connected", extra=_about(visitor))
 
-    def _identity(self, auth: Any, peer: object) -> Identity:
+    def _identity(self, auth: Any, peer: str) -> Identity:
         """Who a client is.
 
         Raises:
@@ -185,7 +187,8 @@ class Chat:
         try:
             if visitor is None:
                 raise Refused("gone", "expected a client that is still here")
-            self._must_keep_to_the_rate(visitor)
+            if not self._connections.keeps_to_the_rate(visitor.connection):
+                raise Refused("rate_limited", f"events: expected at most {self.limits.events_per_s:g} in a second")
             if handler is None:
                 raise Refused("unknown_event", f"event: expected one of the chat's, got {payloads.quoted(name)}")
             if len(arguments) != 1:
@@ -200,20 +203,6 @@ class Chat:
             code, problem = "server_error", "This is our fault and not yours. It is logged."
         self._metrics.refusal(code)
         return {"status": "error", "code": code, "message": problem}
-
-    def _must_keep_to_the_rate(self, visitor: Visitor) -> None:
-        """Who says too much is told so, and who does not listen is ended.
-
-        Raises:
-            Refused: it is too much.
-        """
-        bucket = visitor.connection.bucket
-        if bucket.take(time.monotonic()):
-            return
-        if bucket.breaches > self.limits.breaches and not visitor.connection.thrown_out:
-            logger.warning("thrown out", extra={**_about(visitor), "breaches": bucket.breaches})
-            self._connections.throw_out(visitor.connection)
-        raise Refused("rate_limited", f"events: expected at most {self.limits.events_per_s:g} in a second")
 
     async def _refresh(self, visitor: Visitor, payload: Any) -> Ack:
         try:

@@ -7,6 +7,7 @@ What lives here: `Connection`, one for each Engine.IO session; `Visitor`, one fo
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from rtlab.chat.limits import Limits
 from rtlab.chat.rate import Bucket
 
 __all__ = ["Connection", "Connections", "Visitor"]
+
+logger = logging.getLogger("rtlab.chat")
 
 KEY = "rtlab.chat.connection"
 """Where an environment, which python-socketio keeps for each Engine.IO session, holds the connection."""
@@ -78,12 +81,16 @@ class Connections:
     def __len__(self) -> int:
         return len({id(visitor.connection) for visitor in self._visitors.values()})
 
-    def enter(self, sid: str, namespace: str, identity: Identity, eio_sid: str, environ: dict[str, Any]) -> Visitor:
-        """Somebody has been let in."""
+    def knock(self, eio_sid: str, environ: dict[str, Any]) -> Connection:
+        """Somebody asks to be let in, perhaps not for the first time."""
         connection = environ.get(KEY)
         if not isinstance(connection, Connection):
             bucket = Bucket(self._limits.events_per_s, self._limits.burst, time.monotonic())
             connection = environ[KEY] = Connection(eio_sid, bucket, str(environ.get("REMOTE_ADDR", "")))
+        return connection
+
+    def enter(self, sid: str, namespace: str, identity: Identity, connection: Connection) -> Visitor:
+        """Somebody has been let in."""
         visitor = Visitor(sid, namespace, identity, connection)
         connection.visitors.add(visitor)
         self._visitors[namespace, sid] = visitor
@@ -113,9 +120,18 @@ class Connections:
                 each.identity = identity
                 self._watch(each)
 
+    def keeps_to_the_rate(self, connection: Connection) -> bool:
+        """Whether a client may say something now. Who says too much too often is thrown out."""
+        if connection.bucket.take(time.monotonic()):
+            return True
+        if connection.bucket.breaches > self._limits.breaches:
+            self.throw_out(connection)
+        return False
+
     def throw_out(self, connection: Connection) -> None:
         """End a connection, after what is being answered."""
         if not connection.thrown_out:
+            logger.warning("thrown out", extra={"peer": connection.peer, "breaches": connection.bucket.breaches})
             connection.thrown_out = True
             self._soon(self._throw_out(connection))
 

@@ -79,6 +79,8 @@ class Events:
         self._may_join = may_join
         self._may_subscribe = may_subscribe
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._typed: dict[tuple[str, str], float] = {}
+        """When others were last told that a user types in a room, the longest ago first."""
         bounds = (limits.rooms, limits.members, limits.rooms_per_connection)
         self.chat = Presence(*bounds)
         """Who is in which chat room."""
@@ -143,10 +145,9 @@ class Events:
         """``chat:typing``."""
         room = payloads.room(payload, self._limits)
         self._must_be_in(who, room)
-        member, now = self.chat.member(room, who.identity.user), time.monotonic()
-        if member.typed_at is None or now - member.typed_at >= TYPING_S:
-            member.typed_at = now
-            notice = {"username": who.identity.username, "room": room}
+        member = self.chat.member(room, who.identity.user)
+        if self._may_tell(who.identity.user, room, time.monotonic()):
+            notice = {"username": member.username, "room": room}
             await self._sio.emit("chat:typing", notice, to=chat_room(room), skip_sid=list(member.sockets))
         return {"status": "ok"}
 
@@ -247,7 +248,7 @@ class Events:
         gone = self.chat.leave(room, who.identity.user, who.sid)
         await self._sio.leave_room(who.sid, chat_room(room))
         if gone:
-            await self._tell("chat:userLeft", {"username": who.identity.username}, chat_room(room), who, room)
+            await self._tell("chat:userLeft", {"username": gone}, chat_room(room), who, room)
         if self.chat.is_empty(room):
             async with self._in_order(room):  # a message may be on its way into the store
                 if not await self._history.holds(room):
@@ -262,7 +263,7 @@ class Events:
         gone = self.plain.leave(room, who.identity.user, who.sid)
         await self._sio.leave_room(who.sid, plain_room(room))
         if gone:
-            await self._tell("room:userLeft", {"user": who.identity.username}, plain_room(room), who, room)
+            await self._tell("room:userLeft", {"user": gone}, plain_room(room), who, room)
         if self.plain.is_empty(room):
             self.plain.forget(room)
 
@@ -289,6 +290,15 @@ class Events:
         if evicted is not None:
             presence.forget(evicted)
         return presence.enter(room, who.identity.user, who.identity.username, who.sid), evicted
+
+    def _may_tell(self, user: str, room: str, now: float) -> bool:
+        """Whether it is long enough since others were told that this user types. Leaving and coming changes nothing."""
+        while self._typed and now - next(iter(self._typed.values())) >= TYPING_S:
+            del self._typed[next(iter(self._typed))]
+        if (user, room) in self._typed:
+            return False
+        self._typed[user, room] = now
+        return True
 
     def _must_be_in(self, who: Visitor, room: str) -> None:
         if not self.chat.has(room, who.sid):

@@ -28,9 +28,8 @@ class Member:
     """A user in a room."""
 
     username: str
+    """As it was announced. A newer token may say another name; others know this one until the user has left."""
     sockets: set[str] = field(default_factory=set)
-    typed_at: float | None = None
-    """When others were last told that this user types."""
 
 
 class Presence:
@@ -85,34 +84,33 @@ class Presence:
         users = self._rooms.setdefault(room, {})
         first = user not in users
         member = users.setdefault(user, Member(username))
-        member.username = username
         if socket not in member.sockets:
             member.sockets.add(socket)
             self._sizes[room] = self._sizes.get(room, 0) + 1
             self._of.setdefault(socket, set()).add(room)
         return first
 
-    def leave(self, room: str, user: str, socket: str) -> bool:
+    def leave(self, room: str, user: str, socket: str) -> str | None:
         """Take a socket out. It need not be in.
 
         Returns:
-            Whether its user is not there any more.
+            The name under which its user was there; None if the user still is, or was not.
         """
         member = self._rooms.get(room, {}).get(user)
         if member is None or socket not in member.sockets:
-            return False
+            return None
         member.sockets.discard(socket)
         self._sizes[room] -= 1
         self._of[socket].discard(room)
         if not self._of[socket]:
             del self._of[socket]
         if member.sockets:
-            return False
+            return None
         del self._rooms[room][user]
         if not self._rooms[room]:
             del self._rooms[room], self._sizes[room]
             self._empty[room] = None
-        return True
+        return member.username
 
     def forget(self, room: str) -> None:
         """An empty room is not kept any longer."""

@@ -25,6 +25,10 @@ class Ends:
         self.of.append(f"all of {eio_sid}")
 
 
+def enter(connections: Connections, sid: str, namespace: str, who: Identity, environ: dict) -> Visitor:
+    return connections.enter(sid, namespace, who, connections.knock("e", environ))
+
+
 def identity(user: str, seconds: float) -> Identity:
     return Identity(user, user, time.time() + seconds)
 
@@ -32,8 +36,8 @@ def identity(user: str, seconds: float) -> Identity:
 async def test_a_visit_ends_with_its_token_and_others_go_on():
     ends = Ends()
     connections = Connections(Limits(), ends, ends.hung_up)
-    connections.enter("a", "/", identity("alice", 0.05), "e", {})
-    connections.enter("b", "/", identity("bob", 3600), "e", {})
+    enter(connections, "a", "/", identity("alice", 0.05), {})
+    enter(connections, "b", "/", identity("bob", 3600), {})
     async with asyncio.timeout(WAIT_S):
         await ends.some.wait()
     assert ends.of == ["a"]
@@ -42,8 +46,8 @@ async def test_a_visit_ends_with_its_token_and_others_go_on():
 async def test_one_connection_with_several_namespaces_and_one_bucket():
     connections = Connections(Limits(), Ends(), Ends().hung_up)
     environ = {"REMOTE_ADDR": "127.0.0.9"}
-    one = connections.enter("a", "/", identity("alice", 3600), "e", environ)
-    other = connections.enter("b", "/notifications", identity("alice", 3600), "e", environ)
+    one = enter(connections, "a", "/", identity("alice", 3600), environ)
+    other = enter(connections, "b", "/notifications", identity("alice", 3600), environ)
     assert one.connection is other.connection
     assert one.connection.peer == "127.0.0.9"
     assert len(connections) == 1
@@ -58,9 +62,9 @@ async def test_a_newer_token_holds_for_all_namespaces_of_its_user():
     ends = Ends()
     connections = Connections(Limits(), ends, ends.hung_up)
     environ = {}
-    one = connections.enter("a", "/", identity("alice", 0.05), "e", environ)
-    connections.enter("b", "/notifications", identity("alice", 0.05), "e", environ)
-    connections.enter("c", "/other", identity("bob", 0.1), "e", environ)
+    one = enter(connections, "a", "/", identity("alice", 0.05), environ)
+    enter(connections, "b", "/notifications", identity("alice", 0.05), environ)
+    enter(connections, "c", "/other", identity("bob", 0.1), environ)
     connections.refresh(one, identity("alice", 3600))
     async with asyncio.timeout(WAIT_S):
         await ends.some.wait()
@@ -71,11 +75,25 @@ async def test_thrown_out_is_with_all_namespaces_and_once():
     ends = Ends()
     connections = Connections(Limits(), ends, ends.hung_up)
     environ = {}
-    one = connections.enter("a", "/", identity("alice", 3600), "e", environ)
-    connections.enter("b", "/notifications", identity("alice", 3600), "e", environ)
+    one = enter(connections, "a", "/", identity("alice", 3600), environ)
+    enter(connections, "b", "/notifications", identity("alice", 3600), environ)
     connections.throw_out(one.connection)
     connections.throw_out(one.connection)
     async with asyncio.timeout(WAIT_S):
         while len(ends.of) < 3:
             await asyncio.sleep(0)
     assert (sorted(ends.of[:2]), ends.of[2:]) == (["a", "b"], ["all of e"])
+
+
+async def test_too_much_too_often_is_thrown_out():
+    ends = Ends()
+    connections = Connections(Limits(events_per_s=0.001, burst=2, breaches=2), ends, ends.hung_up)
+    connection = connections.knock("e", {})
+    assert [connections.keeps_to_the_rate(connection) for _ in range(4)] == [True, True, False, False]
+    assert not connection.thrown_out
+    assert not connections.keeps_to_the_rate(connection)
+    assert connection.thrown_out
+    async with asyncio.timeout(WAIT_S):
+        while not ends.of:
+            await asyncio.sleep(0)
+    assert ends.of == ["all of e"]

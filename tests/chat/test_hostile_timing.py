@@ -8,6 +8,7 @@ from chat.hostile import honest
 from chat.serving import BOTH, chatting, cut, fresh, token, until
 from deadlines import SCALE, WAIT_S
 
+from rtlab.chat import Limits
 from rtlab.chat.sessions import MemorySessions
 
 # Coming and going
@@ -53,7 +54,7 @@ async def test_coming_and_going_leaves_a_true_picture(times):
 
 async def test_who_comes_and_goes_in_a_hurry_makes_nobody_elses_session_forgotten():
     sessions = MemorySessions(limit=100)
-    async with chatting(sessions=sessions) as place:
+    async with chatting(sessions=sessions, limits=Limits(burst=1000)) as place:
         alice, mallory = await place.enter(transports=["websocket"]), await place.enter(transports=["websocket"])
         await alice.join("hall")
         session = (await alice.next("session"))["id"]

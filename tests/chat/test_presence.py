@@ -21,7 +21,7 @@ def test_the_first_socket_of_a_user_comes_and_the_last_one_goes():
     assert presence.members("r") == ["Alice", "Bob"]
     assert not presence.leave("r", "alice", "a2")
     assert not presence.leave("r", "alice", "a2")
-    assert presence.leave("r", "alice", "a1")
+    assert presence.leave("r", "alice", "a1") == "Alice"
     assert presence.members("r") == ["Bob"]
     assert presence.rooms_of("a1") == frozenset()
 
@@ -75,3 +75,12 @@ def test_nothing_is_left_of_who_has_gone():
     presence.forget("r")
     assert len(presence) == 0
     assert not any(vars(presence)[name] for name in ("_rooms", "_sizes", "_empty", "_of"))
+
+
+def test_a_user_is_known_by_the_name_that_was_announced():
+    presence = Presence(10, 10, 10)
+    presence.enter("r", "u-1", "Alice", "a1")
+    presence.enter("r", "u-1", "Alicia", "a2")
+    assert presence.members("r") == ["Alice"]
+    presence.leave("r", "u-1", "a1")
+    assert presence.leave("r", "u-1", "a2") == "Alice"
