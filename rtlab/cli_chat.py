@@ -6,12 +6,8 @@ command needs it.
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import os
 import re
-import secrets
-from ipaddress import ip_address
 
 import click
 
@@ -65,6 +61,9 @@ def serve_chat(port: int, host: str, origins: tuple[str, ...], proxies: tuple[st
         raise click.UsageError(
             f"--dev lets in whoever gives a name, so it listens on this machine only, not on {host}."
         )
+    import asyncio
+    import logging
+
     from rtlab.chat import create_app
     from rtlab.chat.running import log_as_json, run
 
@@ -95,6 +94,8 @@ def _secret_from_environment(dev: bool) -> str:
     Raises:
         UsageError: there is none, or it is too short.
     """
+    import secrets
+
     from rtlab.chat.auth import check_secret
 
     secret = os.environ.get(SECRET)
@@ -113,6 +114,8 @@ def _secret_from_environment(dev: bool) -> str:
 
 
 def _is_loopback(host: str) -> bool:
+    from ipaddress import ip_address
+
     try:
         return host == "localhost" or ip_address(host).is_loopback
     except ValueError:
