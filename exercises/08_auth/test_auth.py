@@ -301,7 +301,7 @@ async def test_lets_the_honest_in(submission: Any) -> None:
                 made.calls.clear()
             gone = []
             for number in range(3):
-                what = f"disconnect number {number + 1} of the application's three, for {name}"
+                what = f"call {number + 1} of 3 of the application's own disconnect, after {name} left"
                 gone.append(await expect.arrives(what, made.went.get(), within_s=IN_TIME_S))
             expect("the namespaces whose disconnect was called", sorted(gone), equals=["/", "/chat", "/staff"])
 
@@ -437,7 +437,10 @@ async def test_a_stay_ends_with_its_token(submission: Any) -> None:
             expect("what Grace hears at the door", await grace.enter(namespace, {"token": token()}), equals="let in")
         for namespace in DOORS:
             await must_end(eve, namespace, end)
-        gone = [await expect.arrives("the application's disconnect", made.went.get(), within_s=2) for _ in range(3)]
+        gone = [
+            await expect.arrives("a call of the application's own disconnect", made.went.get(), within_s=2)
+            for _ in range(3)
+        ]
         expect("the namespaces whose disconnect was called", sorted(gone), equals=["/", "/chat", "/staff"])
         for namespace in DOORS:
             expect(f"what Eve hears at {namespace} later", await eve.enter(namespace, {"token": mine}), equals=INVALID)
@@ -494,7 +497,7 @@ async def test_keeps_nothing_of_who_has_left(submission: Any) -> None:
                 for namespace in DOORS:
                     expect("what it hears", await client.enter(namespace, {"token": token()}), equals="let in")
             for _ in range(3):
-                await expect.arrives("the application's disconnect", made.went.get(), within_s=IN_TIME_S)
+                await expect.arrives("a call of the application's own disconnect", made.went.get(), within_s=IN_TIME_S)
         expect.that(
             "nothing waits for clients that have left",
             (left := far_timers() - before) <= 0,
