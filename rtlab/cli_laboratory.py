@@ -7,8 +7,6 @@ command needs it.
 from __future__ import annotations
 
 import json
-import signal
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -55,17 +53,13 @@ def serve_echo(port: int, stack: str, max_message_size: int | None, max_fragment
 
 
 async def _serve(app: object, port: int) -> None:
-    import asyncio
-
     from rtlab.servers.hosting import serve as host
+    from rtlab.servers.signals import until_signal
 
-    ended = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with suppress(NotImplementedError):  # Windows
-            asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    asked = until_signal()
     async with host(app, port=port) as server:
         click.echo(server.ws_url)
-        await ended.wait()
+        await asked
 
 
 @click.command()

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from typing import Any
 
 from aiohttp import web
 from pythonjsonlogger.json import JsonFormatter
 
 from rtlab.chat.app import CHAT, DRAIN_S
 from rtlab.errors import UsageError
+from rtlab.servers.signals import until_signal
 
 __all__ = ["log_as_json", "run"]
 
@@ -47,12 +47,7 @@ async def run(app: web.Application, host: str, port: int, say: Callable[[str], N
     Raises:
         UsageError: the address cannot be listened on.
     """
-    loop = asyncio.get_running_loop()
-    asked, at_once = asyncio.Event(), asyncio.Event()
-
-    def stop() -> None:
-        (at_once if asked.is_set() else asked).set()
-
+    asked = until_signal()
     runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
     try:
@@ -61,15 +56,13 @@ async def run(app: web.Application, host: str, port: int, say: Callable[[str], N
             await site.start()
         except OSError as error:
             raise UsageError(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows
-                loop.add_signal_handler(number, stop)
         name, number = runner.addresses[0][:2]
         say(f"http://{f'[{name}]' if ':' in name else name}:{number}")
-        await asked.wait()
+        await asked
+        hurried = until_signal()
         drained = asyncio.ensure_future(app[CHAT].drain(drain_s))
-        hurried = asyncio.ensure_future(at_once.wait())
-        await asyncio.wait([drained, hurried], return_when=asyncio.FIRST_COMPLETED)
+        ends: list[asyncio.Future[Any]] = [drained, hurried]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         drained.cancel()
         hurried.cancel()
     finally:

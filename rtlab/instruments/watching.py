@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 from rtlab.errors import UsageError
 from rtlab.instruments.tap import start_tap
 from rtlab.instruments.transcript import Kind, Row, dump_head, dump_row
+from rtlab.servers.signals import until_signal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,13 +52,9 @@ async def watch(
     Raises:
         UsageError: the URL cannot be tapped, the port is taken, or the file cannot be written.
     """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[int] = loop.create_future()
+    asked = until_signal()
+    unread: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     clients = 0
-
-    def end(status: int) -> None:
-        if not ended.done():
-            ended.set_result(status)
 
     def on_row(row: Row) -> None:
         nonlocal clients
@@ -66,20 +62,19 @@ async def watch(
         try:
             _print(console, row)
         except (OSError, SystemExit):  # nobody reads any more: rich ends the process, which the copying must not see
-            end(1)
+            if not unread.done():
+                unread.set_result(None)
 
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(_open(save)) if save is not None else None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError):  # Windows: KeyboardInterrupt ends it there
-                loop.add_signal_handler(number, end, 128 + number)
-                stack.callback(loop.remove_signal_handler, number)
         tap = await start_tap(url, port=port, on_row=on_row, on_final=_writer(file) if file is not None else None)
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
             here = parts._replace(netloc=urlsplit(tap.url).netloc).geturl()
             _say(console, f"Connect to {here} instead of {parts.geturl()}. Ctrl-C ends this.", "bold")
-            return await ended
+            ends: list[asyncio.Future[Any]] = [asked, unread]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            return 128 + asked.result() if asked.done() else 1
         finally:
             await tap.stop()
             rows = tap.recording.count

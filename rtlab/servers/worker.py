@@ -9,27 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import socket
 import sys
 
 from rtlab.errors import RtlabError
 from rtlab.servers.apps import resolve, run_app
+from rtlab.servers.signals import until_signal
 
 __all__: list[str] = []
 
 
 async def main(listener_fd: int, ready_fd: int, target: str) -> None:
     """Run the app until a signal asks for the end."""
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    asked = until_signal()
     listener = socket.socket(fileno=listener_fd)
     close = await run_app(await resolve(target), listener)
     with contextlib.suppress(BrokenPipeError):
         os.write(ready_fd, b"1")
     os.close(ready_fd)
-    await ended.wait()
+    await asked
     await close()
 
 
