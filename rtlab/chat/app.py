@@ -6,6 +6,7 @@ What lives here: `create_app`, and `Chat`, which is in the app under `CHAT`. Wha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -58,6 +59,7 @@ class Chat:
         """How much it takes."""
         self.draining = False
         """Whether it is about to go, and lets nobody in any more."""
+        self._drained = asyncio.Event()
         # One event of a client after the other: messages keep their order, and nobody has thousands in progress.
         self.sio = Server(async_handlers=False, **options)
         """The Socket.IO server."""
@@ -94,7 +96,11 @@ class Chat:
     async def drain(self, seconds: float = DRAIN_S) -> None:
         """Let nobody in any more, tell those who are here, and give them a moment. A second call does nothing.
 
-        The app's shutdown then closes every connection with 1001, "going away", and clients come back by themselves.
+        The app's shutdown does this first, whoever serves it, and then ends every connection as a server that goes away
+        does: clients come back by themselves. A host may call it before, while the app still listens.
+
+        Args:
+            seconds: how long at most; shorter if everybody has left, or somebody calls `hurry`.
         """
         if self.draining:
             return
@@ -103,7 +109,17 @@ class Chat:
         for namespace in ("/", NOTIFICATIONS):
             await self.sio.emit("server:draining", {}, namespace=namespace)
         if len(self._connections):
-            await asyncio.sleep(seconds)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), seconds)
+
+    def hurry(self) -> None:
+        """End the draining now, or make none of it."""
+        self._drained.set()
+        self.draining = True
+
+    async def drain_at_shutdown(self, _: web.Application) -> None:
+        """`drain`, as aiohttp calls it when the app shuts down."""
+        await self.drain()
 
     # Doors
 
@@ -166,6 +182,8 @@ class Chat:
             return  # it was never let in
         self._connections.leave(visitor)
         logger.info("disconnected", extra={**_about(visitor), "reason": reason})
+        if self.draining and not len(self._connections):
+            self._drained.set()
         await self._events.gone(visitor)
 
     async def _end(self, visitor: Visitor) -> None:
@@ -304,6 +322,7 @@ def create_app(
     )
     app = web.Application(middlewares=[chat.gate])
     app[CHAT] = chat
+    app.on_shutdown.append(chat.drain_at_shutdown)  # before the sessions are closed, which attach adds
     chat.sio.attach(app)
     app.router.add_get("/health", chat.health)
     app.router.add_get("/health/{what:live|ready}", chat.health)

@@ -63,7 +63,8 @@ async def run(app: web.Application, host: str, port: int, say: Callable[[str], N
         drained = asyncio.ensure_future(app[CHAT].drain(drain_s))
         ends: list[asyncio.Future[Any]] = [drained, hurried]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        drained.cancel()
+        app[CHAT].hurry()
+        await drained
         hurried.cancel()
     finally:
         await runner.cleanup()

@@ -52,6 +52,8 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
     guards: Guards
     held: dict[str, Held]
     """By socket id: what waits for the outcome of its connect handler."""
+    unwanted: set[str]
+    """Socket ids that were disconnected while their connect handlers ran: they are refused."""
     _clients: dict[str, Client]
 
     async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
@@ -72,6 +74,7 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
         finally:
             client.connecting = False
             self.held.pop(sid, None)
+            self.unwanted.discard(sid)
 
     async def _connect(self, eio_sid: str, sid: str, namespace: str, data: Any) -> None:
         client = self._clients[eio_sid]
@@ -83,7 +86,8 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
         refusal: Any = REJECTED
         left = False
         try:
-            if await self._ask(namespace, sid, self.environ[eio_sid], data or None) is not False:
+            answer = await self._ask(namespace, sid, self.environ[eio_sid], data or None)
+            if answer is not False and sid not in self.unwanted:
                 refusal = None
         except RefusedByHandler as error:
             refusal = error.error_args
@@ -182,8 +186,7 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
         if client.connecting:
             self._expect_connect(eio_sid)  # the handler is slow, and not the client
         else:
-            self.logger.info("%s: closed, in no namespace for %s s", eio_sid, self.guards.connect_timeout_s)
-            session.close(Reason.CONNECT_TIMEOUT)
+            session.close(Reason.CONNECT_TIMEOUT, detail=f"in no namespace for {self.guards.connect_timeout_s} s")
 
     def _expect_attachments(self, eio_sid: str, client: Client) -> None:
         """A packet whose attachments are missing has so long to get them."""

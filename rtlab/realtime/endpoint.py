@@ -126,7 +126,12 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
                 raise
         if request.transport is None or request.transport.is_closing():
             session.close(Reason.TRANSPORT_CLOSE)
-        return self._body_of(session.last_words() if session.closed else polling.take(PACKETS_PER_GET) or [NOOP])
+        if not session.closed:
+            return self._body_of(polling.take(PACKETS_PER_GET) or [NOOP])
+        messages = session.last_words()
+        if not messages:
+            raise Refused(Refusal.SHUTTING_DOWN, "nothing more to say")
+        return self._body_of(messages)
 
     async def _post(self, request: web.Request, session: Session) -> web.Response:
         """A POST, which brings what the client has to say."""
@@ -217,7 +222,7 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
             session.violate(error)
         except asyncio.CancelledError:
             if request.transport is not None:  # without one, an app with handler_cancellation lost its client
-                reason = Reason.SERVER_DISCONNECT
+                reason = Reason.SHUTTING_DOWN
             raise
         finally:
             session.close(reason)

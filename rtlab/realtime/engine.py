@@ -96,7 +96,7 @@ class Engine(Endpoint):
     async def shutdown(self) -> None:
         """Close all sessions, and wait until clients and handlers are done or have had their time."""
         for session in list(self.sockets.values()):
-            session.close(Reason.SERVER_DISCONNECT)
+            session.close(Reason.SHUTTING_DOWN)
         late = {task for task in self._tasks if task is not asyncio.current_task()}
         if late:
             _, late = await asyncio.wait(late, timeout=CLOSE_S)

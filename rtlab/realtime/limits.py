@@ -73,6 +73,8 @@ class Guards:
     """What is sent to a socket while its connect handler runs waits for the outcome: delivered after, or never."""
     refuse_on_error: bool = True
     """A connect handler that raises refuses; a disconnect handler that raises still lets go. Neither leaves a ghost."""
+    refuse_on_disconnect: bool = True
+    """`Server.disconnect` inside a connect handler refuses. python-socketio passes it over and lets the client in."""
     name_unknown_namespaces: bool = True
     """A namespace that is not there is answered "Invalid namespace", as Node does."""
     empty_target_is_nobody: bool = True
@@ -115,9 +117,9 @@ class Guards:
         """No guard at all: what is left is python-socketio's behaviour, on our transports."""
         return cls(
             connect_timeout_s=None, strict_packets=False, attachments_timeout_s=None, reserved_events=False,
-            hold_until_connected=False, refuse_on_error=False, name_unknown_namespaces=False,
-            empty_target_is_nobody=False, reserve_socket_ids=False, max_queued_bytes=None, real_peer_address=False,
-            whole_ping_interval=False, max_packets_per_payload=None,
+            hold_until_connected=False, refuse_on_error=False, refuse_on_disconnect=False,
+            name_unknown_namespaces=False, empty_target_is_nobody=False, reserve_socket_ids=False,
+            max_queued_bytes=None, real_peer_address=False, whole_ping_interval=False, max_packets_per_payload=None,
         )  # fmt: skip
 
     def without(self, *names: str) -> Guards:

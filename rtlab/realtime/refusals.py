@@ -23,6 +23,7 @@ class Refusal(enum.Enum):
     FORBIDDEN = (403, 4, "Forbidden")
     UNSUPPORTED_VERSION = (400, 5, "Unsupported protocol version")
     TOO_LARGE = (413, 3, "Payload too large")
+    SHUTTING_DOWN = (503, 3, "Server shutting down")
 
 
 class Refused(Exception):  # noqa: N818 - it never leaves the server: it becomes a response

@@ -55,6 +55,7 @@ class Server(Doors):
         compat.check()
         self.guards = guards or Guards()
         self.held = {}
+        self.unwanted = set()
         self._clients = {}
         super().__init__(
             client_manager=guarded(client_manager or socketio.AsyncManager()),
@@ -115,11 +116,13 @@ class Server(Doors):
         """Emit to one client and wait for its acknowledgement, as in `socketio.AsyncServer`.
 
         Raises:
-            ValueError: no client is named.
+            ValueError: no client is named, or one whose connect handler still runs, so that it can hear nothing yet.
             socketio.exceptions.TimeoutError: it did not answer in `timeout` seconds.
         """
         if self.guards.empty_target_is_nobody and target_of(to, sid, self.guards) in (None, []):
             raise ValueError("call() asks one client: expected its id in to=, got none.")
+        if (sid or to) in self.held:
+            raise ValueError("call() asks a client that is connected: expected its connect handler to have ended.")
         return await super().call(event, data, to, sid, namespace, timeout, ignore_queue)
 
     async def enter_room(self, sid: str, room: Any, namespace: str | None = None) -> None:
@@ -143,8 +146,11 @@ class Server(Doors):
         await super().close_room(room, namespace)
 
     async def disconnect(self, sid: str, namespace: str | None = None, ignore_queue: bool = False) -> None:
-        """Put a socket out of a namespace, wherever it lives."""
+        """Put a socket out of a namespace, wherever it lives. While its connect handler runs, that refuses it."""
         namespace = namespace or "/"
+        if self.guards.refuse_on_disconnect and self.manager.is_pre_connected(sid, namespace):
+            self.unwanted.add(sid)
+            return
         here = self.manager.is_connected(sid, namespace)
         if not here and not ignore_queue:
             here = await self.manager.can_disconnect(sid, namespace)

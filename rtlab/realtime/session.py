@@ -11,6 +11,7 @@ handler, and never wait for one.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from typing import Any, Protocol
 
@@ -31,7 +32,7 @@ PROTOCOL = "Engine.IO protocol v4, Protocol"
 
 
 class Reason(AsyncServer.reason):  # type: ignore[misc]
-    """Why a session ended, as the disconnect handlers hear it: python-socketio's words, and three that it lacks."""
+    """Why a session ended, as the disconnect handlers hear it: python-socketio's words, and four that it lacks."""
 
     PARSE_ERROR = "parse error"
     """The client sent what it must not; Node's word."""
@@ -39,11 +40,14 @@ class Reason(AsyncServer.reason):  # type: ignore[misc]
     """The client was in no namespace for too long."""
     SLOW_CONSUMER = "slow consumer"
     """More waited for the client than may."""
+    SHUTTING_DOWN = "server shutting down"
+    """The whole server ends, and throws nobody out: clients come back when there is one again. Node's word."""
 
 
 CLOSE_CODES = {
     Reason.CLIENT_DISCONNECT: CloseCode.NORMAL,
     Reason.SERVER_DISCONNECT: CloseCode.GOING_AWAY,
+    Reason.SHUTTING_DOWN: CloseCode.GOING_AWAY,
 }
 """For a WebSocket; any other reason is POLICY_VIOLATION."""
 
@@ -147,8 +151,7 @@ class Session:
         if not self.closed:
             self._inbox.clear()
             self._inbox_bytes = 0
-            self.close(Reason.PARSE_ERROR, error.problem)
-            self._owner.logger.warning("%s: closed, %s", self.sid, error)
+            self.close(Reason.PARSE_ERROR, error.problem, detail=str(error), level=logging.WARNING)
 
     def cut_off(self) -> None:
         """The client is too slow: end its connection for real, without a word that it would not read."""
@@ -157,22 +160,23 @@ class Session:
         waiting = self.transport.queued_bytes
         if isinstance(self.transport, Socket):
             self.transport.abort()
-        self.close(Reason.SLOW_CONSUMER)
-        self._owner.logger.error(
-            "%s: cut off as a slow consumer, %d bytes wait for it and %s are allowed",
-            self.sid, waiting, self._owner.guards.max_queued_bytes,
-        )  # fmt: skip
+        allowed = self._owner.guards.max_queued_bytes
+        detail = f"{waiting} bytes wait for it and {allowed} are allowed"
+        self.close(Reason.SLOW_CONSUMER, detail=detail, level=logging.ERROR)
 
-    def close(self, reason: str, why: str = "") -> None:
-        """End the session. A second call does nothing.
+    def close(self, reason: str, why: str = "", *, detail: str = "", level: int = logging.INFO) -> None:
+        """End the session, with one line in the log. A second call does nothing.
 
         Args:
             reason: what the disconnect handlers hear.
             why: what a WebSocket client hears besides the close code.
+            detail: what the log says besides the reason.
+            level: of the line in the log.
         """
         if self.closed:
             return
         self.closed = reason
+        self._owner.logger.log(level, "%s: closed, %s%s", self.sid, reason, f": {detail}" if detail else "")
         self._heartbeat.stop()
         self._room.set()
         if self.upgrading is not None and not self.probed:
@@ -189,8 +193,14 @@ class Session:
         return CLOSE_CODES.get(self.closed, CloseCode.POLICY_VIOLATION)
 
     def last_words(self) -> list[Message]:
-        """What a GET of a closed session is answered: what waits for it, and that it is closed."""
+        """What a GET of a closed session is answered: what waits for it, and that it is closed.
+
+        Nothing more where the server shuts down: a client that gets a CLOSE packet takes it for final and does not come
+        back. An error in place of an answer is a lost connection, and it does.
+        """
         self.told = True
+        if self.closed == Reason.SHUTTING_DOWN and isinstance(self.transport, Polling):
+            return self.transport.take()
         if self.closed == Reason.CLIENT_DISCONNECT or not isinstance(self.transport, Polling):
             return [NOOP]  # the client has closed it, or hears it on its WebSocket; this only ends the GET
         return [*self.transport.take(), CLOSE]

@@ -13,9 +13,10 @@ from realtime.conformance.lab import Client
 from realtime.serving import lab_of, serving
 
 import rtlab
-from rtlab.errors import UsageError
+from rtlab.errors import ProtocolError, UsageError
 from rtlab.realtime import Guards, Server
 from rtlab.realtime.message import Message
+from rtlab.realtime.session import Reason
 
 POLL = {"EIO": "4", "transport": "polling"}
 
@@ -159,10 +160,10 @@ async def test_a_shutdown_tells_everybody_and_may_come_twice():
         await by_polling.connect()
         waiting = await by_polling.transport.begin_get()
         await sio.shutdown()
-        assert (await waiting.answer()).text == "1"
+        assert (await waiting.answer()).status == 503, "a CLOSE packet would be final for a client"
         await by_websocket.transport.ends()
         assert by_websocket.transport.raw.close_code == 1001
-        assert journal.entries.count(("disconnect", "server disconnect")) == 2
+        assert journal.entries.count(("disconnect", "server shutting down")) == 2
         await sio.shutdown()
         assert sio.eio.sockets == {}
 
@@ -240,3 +241,41 @@ async def test_a_shutdown_does_not_wait_for_a_handler_for_ever(monkeypatch):
         await journal.until("asked")
         await sio.shutdown()
         assert list(sio.manager.get_participants("/", None)) == []
+
+
+def ends_in(caplog) -> list[str]:
+    """The lines of the log that say that a session has ended."""
+    return [record.getMessage() for record in caplog.records if ": closed, " in record.getMessage()]
+
+
+@pytest.mark.parametrize("transport", ["websocket", "polling"])
+async def test_a_ping_timeout_is_in_the_log(caplog, transport):
+    guards = Guards(whole_ping_interval=False)
+    async with serving(guards=guards, ping_interval=0.05, ping_timeout=0.05) as (sio, lab, journal):
+        caplog.set_level(logging.INFO, "engineio.server")
+        client = Client(lab, await getattr(lab, transport)())
+        await client.connect()
+        (sid,) = sio.eio.sockets
+        await journal.until("disconnect", "ping timeout")
+        assert ends_in(caplog) == [f"{sid}: closed, ping timeout"]
+
+
+@pytest.mark.parametrize("reason", sorted(getattr(Reason, name) for name in dir(Reason) if name.isupper()))
+async def test_every_end_of_a_session_is_one_line_in_the_log(caplog, reason):
+    async with serving() as (sio, lab, journal):
+        caplog.set_level(logging.INFO, "engineio.server")
+        await lab.client()
+        ((sid, session),) = sio.eio.sockets.items()
+        if reason == Reason.PARSE_ERROR:
+            session.violate(ProtocolError("expected something else", rule="a test"))
+        elif reason == Reason.SLOW_CONSUMER:
+            session.cut_off()
+        elif reason == Reason.SHUTTING_DOWN:
+            await sio.shutdown()
+        elif reason == Reason.SERVER_DISCONNECT:
+            await sio.eio.disconnect(sid)
+        else:
+            session.close(reason)
+        await journal.until("disconnect", reason)
+        (line,) = ends_in(caplog)
+        assert line.startswith(f"{sid}: closed, {reason}")

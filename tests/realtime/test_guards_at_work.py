@@ -34,21 +34,23 @@ def quiet_log(caplog):
     caplog.set_level(logging.INFO, "socketio.server")
 
 
-async def ends(client):
-    """The connection is closed by the server."""
+async def ends(client, reason, code=1008):
+    """The server closes the connection with this code, and a reason that begins like this; 1006 is a cut."""
     async with asyncio.timeout(WAIT_S):
         try:
             async for _ in client.transport.raw:
                 pass
         except ConnectionClosed:
             pass
+    assert client.transport.raw.close_code == code
+    assert client.transport.raw.close_reason.startswith(reason), client.transport.raw.close_reason
 
 
 async def test_a_session_that_never_sends_connect_is_closed(serializer):
     async with serving(serializer, Guards(connect_timeout_s=0.1)) as (sio, lab, _):
         silent = Client(lab, await lab.websocket())
         honest = await lab.client()
-        await ends(silent)
+        await ends(silent, "connect timeout")
         await echoes(honest)
         assert len(sio.eio.sockets) == 1
 
@@ -58,10 +60,10 @@ async def test_so_is_one_that_was_refused_or_has_left(serializer):
         refused = Client(lab, await lab.websocket())
         await refused.send(Packet(CONNECT, "/nowhere"))
         assert (await refused.receive()).type is PacketType.CONNECT_ERROR
-        await ends(refused)
+        await ends(refused, "connect timeout")
         left = await lab.client()
         await left.send(Packet(DISCONNECT))
-        await ends(left)
+        await ends(left, "connect timeout")
         assert ("disconnect", "client disconnect") in journal.entries
 
 
@@ -84,13 +86,16 @@ MALFORMED = {
 }  # fmt: skip
 
 
+MALFORMED_REASONS = ("expected ", "an empty packet", "attachment 0 stands")
+
+
 async def test_a_malformed_packet_closes_its_connection(serializer):
     async with serving(serializer) as (sio, lab, journal):
         honest = await lab.client()
         for frame in MALFORMED[serializer]:
             hostile = await lab.client()
             await hostile.say(frame)
-            await ends(hostile)
+            await ends(hostile, MALFORMED_REASONS)
             await journal.until("disconnect", "parse error")
             journal.entries.clear()
         await echoes(honest)
@@ -109,7 +114,7 @@ async def test_a_packet_for_a_namespace_that_was_never_joined_closes(serializer)
         sio.on("echo", lambda sid, *data: data, namespace="/other")
         client = await lab.client()
         await client.send(Packet(EVENT, "/other", ["echo"], 1))
-        await ends(client)
+        await ends(client, "expected a CONNECT first, got EVENT")
 
 
 async def test_but_one_for_a_namespace_that_it_has_left_is_only_late(serializer):
@@ -127,7 +132,7 @@ async def test_a_reserved_event_closes(serializer, name):
     async with serving(serializer) as (_, lab, journal):
         client = await lab.client()
         await client.say(wire(serializer, EVENT, [name, "x"]))
-        await ends(client)
+        await ends(client, "expected an event of the application, got the reserved ")
         await journal.until("disconnect", "parse error")
         assert journal.entries == [("connect",), ("disconnect", "parse error")]
 
@@ -221,7 +226,7 @@ async def test_what_is_held_is_bounded(serializer):
         while all(not session.closed for session in sio.eio.sockets.values()):
             await sio.emit("blah", "x" * 1000)
         going_on.set()
-        await ends(client)
+        await ends(client, "", 1006)
         await journal.until("disconnect", "slow consumer")
 
 
@@ -255,6 +260,60 @@ async def test_without_the_guard_it_leaves_one(serializer):
         await client.send(Packet(CONNECT, data={}))
         await client.connect("/other")
         assert len(list(sio.manager.get_participants("/", None))) == 1
+
+
+@pytest.mark.parametrize("always_connect", [False, True])
+async def test_a_disconnect_in_connect_refuses(serializer, always_connect):
+    async with serving(serializer, always_connect=always_connect) as (sio, lab, _):
+
+        @sio.event
+        async def connect(sid, environ, auth):
+            await sio.enter_room(sid, "lobby")
+            await sio.disconnect(sid)
+
+        client = Client(lab, await lab.websocket())
+        await client.send(Packet(CONNECT, data={}))
+        answers = [await client.receive() for _ in range(1 + always_connect)]
+        expected = [CONNECT, DISCONNECT] if always_connect else [PacketType.CONNECT_ERROR]
+        assert [answer.type for answer in answers] == expected
+        assert list(sio.manager.get_participants("/", None)) == []
+        assert list(sio.manager.get_participants("/", "lobby")) == []
+        assert not sio.unwanted
+
+
+async def test_without_the_guard_a_disconnect_in_connect_is_passed_over(serializer):
+    async with serving(serializer, Guards().without("refuse_on_disconnect")) as (sio, lab, _):
+
+        @sio.event
+        async def connect(sid, environ, auth):
+            await sio.disconnect(sid)
+
+        await echoes(await lab.client())
+
+
+async def test_what_else_an_application_does_to_a_socket_that_is_not_in_yet_works_or_raises(serializer):
+    async with serving(serializer) as (sio, lab, journal):
+
+        @sio.event
+        async def connect(sid, environ, auth):
+            await sio.enter_room(sid, "kept")
+            await sio.enter_room(sid, "left")
+            await sio.leave_room(sid, "left")
+            await sio.enter_room(sid, "closed")
+            await sio.close_room("closed")
+            await sio.save_session(sid, {"name": "alice"})
+            async with sio.session(sid) as session:
+                session["age"] = 30
+            await sio.emit("welcome", await sio.get_session(sid), to=sid)
+            for arguments in ({"to": sid}, {"sid": sid}):
+                with pytest.raises(ValueError, match="connect handler"):
+                    await sio.call("question", **arguments)
+            await journal.note("rooms", sorted(sio.rooms(sid), key=str) == sorted([sid, "kept"], key=str))
+
+        client = await lab.client()
+        await journal.until("rooms", True)
+        assert (await client.receive()).data == ["welcome", {"name": "alice", "age": 30}]
+        await echoes(client)
 
 
 @pytest.mark.parametrize("guarded", [True, False])
@@ -355,9 +414,9 @@ async def test_a_consumer_that_is_too_slow_is_cut_off_and_the_others_go_on(seria
                 heard = await honest.receive()
                 assert heard.data[1][0] == number
         assert len(sio.eio.sockets) == 1
-        assert "cut off as a slow consumer" in caplog.text
+        assert "closed, slow consumer" in caplog.text
         slow.transport.raw.transport.resume_reading()
-        await ends(slow)  # its socket is closed for real
+        await ends(slow, "", 1006)  # its socket is closed for real
         await echoes(honest)
 
 
