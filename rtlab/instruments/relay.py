@@ -72,11 +72,11 @@ class Relay:
 
     def made(self, side: _Side) -> None:
         """A socket is there. The client's bytes wait in its kernel until the server's is."""
-        if side is self.client:
+        if self._over:  # aborted after asyncio had accepted the connection, and before it said so
+            side.transport.abort()
+        elif side is self.client:
             side.transport.pause_reading()
             self._connecting = asyncio.create_task(self._connect())
-        elif self._over:
-            side.transport.abort()
 
     def data(self, side: _Side, data: bytes) -> None:
         """Bytes have come."""

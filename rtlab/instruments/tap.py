@@ -25,6 +25,7 @@ from rtlab.instruments.relay import Relay
 from rtlab.instruments.sessions import Sessions
 from rtlab.instruments.transcript import Direction, Row, Transcript
 from rtlab.servers import registry
+from rtlab.servers.accepting import stop_accepting
 from rtlab.servers.hosting import Server, listen
 
 __all__ = ["DEADLINE_S", "Tap", "start_tap", "tap"]
@@ -111,6 +112,7 @@ class Tap(Server):
     async def listen(self, listener: socket.socket, meaning: Meaning | None) -> None:
         """Begin to accept connections. For `start_tap`."""
         self.meaning = meaning
+        self._listener = listener
         self._server = await asyncio.get_running_loop().create_server(self._accept, sock=listener)
 
     def _accept(self) -> asyncio.Protocol:
@@ -121,6 +123,7 @@ class Tap(Server):
 
     async def _end(self) -> None:
         assert self._server is not None
+        await stop_accepting(self._listener)
         self._server.close()
         for relay in list(self._relays):
             relay.abort()

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from rtlab.errors import UsageError
+from rtlab.servers.accepting import stop_accepting
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
@@ -72,6 +73,16 @@ async def run_app(app: object, listener: socket.socket) -> Close:
     Raises:
         UsageError: the app is of no accepted kind.
     """
+    close = await _run(app, listener)
+
+    async def stop() -> None:
+        await stop_accepting(listener)
+        await close()
+
+    return stop
+
+
+async def _run(app: object, listener: socket.socket) -> Close:
     aiohttp_web = sys.modules.get("aiohttp.web")
     if aiohttp_web is not None and isinstance(app, aiohttp_web.Application):
         return await _run_aiohttp(app, listener)

@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rtlab.errors import HandshakeError, UsageError
+from rtlab.servers.accepting import stop_accepting
 from rtlab.servers.apps import Close
 from rtlab.servers.connection import WebSocket
 from rtlab.servers.options import Options
@@ -45,10 +46,12 @@ class Server:
         self._handlers: set[asyncio.Task[None]] = set()
         self._opening: set[_ServerSide] = set()
         self._server: asyncio.Server = None  # type: ignore[assignment]  # set by start
+        self._listener: socket.socket = None  # type: ignore[assignment]  # set by start
 
     async def start(self, listener: socket.socket) -> None:
         """Accept connections on a socket that listens."""
         loop = asyncio.get_running_loop()
+        self._listener = listener
         self._server = await loop.create_server(lambda: _ServerSide(self), sock=listener)
 
     @property
@@ -67,6 +70,7 @@ class Server:
         Args:
             timeout: seconds that handlers and peers have before they are cut off.
         """
+        await stop_accepting(self._listener)
         self._server.close()
         for opening in list(self._opening):
             opening.abort()
@@ -235,8 +239,8 @@ class _ServerSide(WebSocket):
             return
         self._transport.write(bytes(upgrade.response))
         self._stop_clock()
-        self.server.opened(self)
         self._begin(upgrade, rest, None)
+        self.server.opened(self)  # last: with an eager task factory the handler starts at once
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_clock()
