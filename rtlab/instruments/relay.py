@@ -76,7 +76,8 @@ class Relay:
             side.transport.abort()
         elif side is self.client:
             side.transport.pause_reading()
-            self._connecting = asyncio.create_task(self._connect())
+            self._connecting = asyncio.Task(self._connect())
+            self._connecting.add_done_callback(self._connected)
 
     def data(self, side: _Side, data: bytes) -> None:
         """Bytes have come."""
@@ -128,9 +129,11 @@ class Relay:
         except (OSError, UnicodeError) as error:  # the latter: a name that cannot be looked up at all
             number = error.errno if isinstance(error, ConnectionError) else None
             self._no_server = str(error) if number is None else os.strerror(number).lower()
-        finally:
-            self._connecting = None
-            self._check_gone()
+
+    def _connected(self, _: asyncio.Task[None]) -> None:
+        # a callback, because a task that is cancelled before its first step runs no line of its own
+        self._connecting = None
+        self._check_gone()
         if self.client.open and not self._over:
             self.client.transport.resume_reading()
 

@@ -506,6 +506,17 @@ async def test_stop_while_it_connects():
             filler.close()
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_stop_in_any_turn_of_the_loop_after_a_client_has_come(turns):
+    async with rtlab.serve(make_app()) as server:
+        tap = await rtlab.start_tap(server)
+        with socket.create_connection(("127.0.0.1", tap.port)):
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            async with asyncio.timeout(WAIT_S):
+                await tap.stop()
+
+
 async def test_a_second_run_replaces(capsys):
     async with rtlab.serve(echo) as server:
         first = await rtlab.start_tap(server, name="the tap")

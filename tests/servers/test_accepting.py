@@ -12,17 +12,12 @@ import rtlab
 from rtlab.servers import websocket
 
 
-async def websockets_handler(ws):
-    await ws.wait_closed()
-
-
 async def ours(ws):
     await ws.wait_closed()
 
 
 APPS = {
     "aiohttp": web.Application,
-    "websockets": lambda: websockets_handler,
     "ours": lambda: websocket.Endpoint(ours),
     "Socket.IO": lambda: socketio.AsyncServer(async_mode="aiohttp"),
 }
