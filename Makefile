@@ -2,6 +2,8 @@
 # Each target creates .venv and installs what it needs; a second call finds it there and starts at once.
 
 PYTHON ?= python3
+# Those that we name, oldest first.
+PYTHONS := 3.11 3.12 3.13 3.14
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
@@ -19,10 +21,10 @@ AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
 PARALLEL := -n logical --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install test test-long check format notebooks requirements clean
+.PHONY: help lab install test test-notebooks test-pythons test-long check format notebooks requirements clean
 
 help:  ## what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 lab: install  ## open the course in JupyterLab, chapter 00 in front; ARGS="--no-browser --port 8899" are passed on
 	@PATH="$(CURDIR)/$(BIN):$$PATH" exec $(BIN)/jupyter lab --ServerApp.root_dir="$(CURDIR)" \
@@ -43,8 +45,25 @@ install:  ## create .venv with the pinned packages, rtlab and the JavaScript cli
 	$(FINGERPRINT) > $(STAMP) && echo "Installed."
 
 test: install  ## all that is quick: rtlab, the graders, every notebook compared with its committed outputs
-	@$(BIN)/python -m pytest $(PARALLEL) tests notebooks --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg \
-		--nbval-cell-timeout 60 $(ARGS)
+	@$(BIN)/python -m pytest $(PARALLEL) tests notebooks --nbval $(ARGS)
+
+test-notebooks: install  ## the notebooks alone, compared with their committed outputs
+	@$(BIN)/python -m pytest $(PARALLEL) notebooks --nbval $(ARGS)
+
+test-pythons:  ## check and test on the oldest and the newest Python of this machine, the notebooks on each in between
+	@found=""; \
+	for version in $(PYTHONS); do \
+		if python$$version -c "" 2>/dev/null; then newest=$$version; found="$$found $$version"; \
+		else echo "Python $$version is not on this machine: skipped"; fi; \
+	done; \
+	[ -n "$$found" ] || { echo "None of these is on PATH as pythonX.Y: $(PYTHONS)" >&2; exit 1; }; \
+	set -- $$found; oldest=$$1; \
+	for version in $$found; do \
+		began=$$(date +%s); rm -rf .venv-$$version; \
+		case $$version in $$oldest|$$newest) targets="check test";; *) targets=test-notebooks;; esac; \
+		$(MAKE) PYTHON=python$$version VENV=.venv-$$version $$targets || exit 1; \
+		echo "Python $$version: $$targets took $$(($$(date +%s) - began)) s with the installation"; \
+	done
 
 test-long: install  ## what takes longer: every notebook twice in one kernel, kills, browsers
 	@$(BIN)/python -m pytest $(PARALLEL) -m long tests $(ARGS)
@@ -64,4 +83,4 @@ requirements: install  ## resolve requirements.txt anew, for every supported Pyt
 		--no-emit-index-url --no-header --output-file requirements.txt $(ARGS)
 
 clean:  ## remove what was installed and cached, never what you wrote
-	@rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .venv-3.* node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -73,6 +73,18 @@ def test_an_interrupted_installation_is_noticed(installed):
 
 def test_help_names_every_target():
     text = make(cwd=ROOT).stdout
-    for target in ["lab", "install", "test", "test-long", "check", "format", "notebooks", "requirements", "clean"]:
+    for target in [
+        "lab",
+        "install",
+        "test",
+        "test-notebooks",
+        "test-pythons",
+        "test-long",
+        "check",
+        "format",
+        "notebooks",
+        "requirements",
+        "clean",
+    ]:
         assert f"make {target} " in text
         assert f"`make {target}`" in (ROOT / "CONTRIBUTING.md").read_text()

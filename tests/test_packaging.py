@@ -101,7 +101,7 @@ def test_environment_yml_lists_what_pyproject_lists():
     listed = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     *conda, pip = listed["dependencies"]
     assert conda == [f"python{PROJECT['requires-python']}", "pip"]
-    assert pip == {"pip": [*PROJECT["dependencies"], *EXTRAS["course"], "-e ."]}
+    assert pip == {"pip": [*PROJECT["dependencies"], *EXTRAS["course"], *EXTRAS["test"], "-e ."]}
     assert listed["channels"] == ["conda-forge", "nodefaults"]
 
 
