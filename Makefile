@@ -51,18 +51,22 @@ test-notebooks: install  ## the notebooks alone, compared with their committed o
 	@$(BIN)/python -m pytest $(PARALLEL) notebooks --nbval $(ARGS)
 
 test-pythons:  ## check and test on the oldest and the newest Python of this machine, the notebooks on each in between
-	@found=""; \
+	@found=""; kept="$$(pyenv root 2>/dev/null)/versions"; \
 	for version in $(PYTHONS); do \
-		if python$$version -c "" 2>/dev/null; then newest=$$version; found="$$found $$version"; \
+		python=""; \
+		for candidate in python$$version "$$kept/$$version".*/bin/python$$version; do \
+			[ -z "$$python" ] && $$candidate -c "" 2>/dev/null && python=$$candidate; \
+		done; \
+		if [ -n "$$python" ]; then newest=$$python; found="$$found $$python"; \
 		else echo "Python $$version is not on this machine: skipped"; fi; \
 	done; \
-	[ -n "$$found" ] || { echo "None of these is on PATH as pythonX.Y: $(PYTHONS)" >&2; exit 1; }; \
+	[ -n "$$found" ] || { echo "None of these is here as pythonX.Y or with pyenv: $(PYTHONS)" >&2; exit 1; }; \
 	set -- $$found; oldest=$$1; \
-	for version in $$found; do \
-		began=$$(date +%s); rm -rf .venv-$$version; \
-		case $$version in $$oldest|$$newest) targets="check test";; *) targets=test-notebooks;; esac; \
-		$(MAKE) PYTHON=python$$version VENV=.venv-$$version $$targets || exit 1; \
-		echo "Python $$version: $$targets took $$(($$(date +%s) - began)) s with the installation"; \
+	for python in $$found; do \
+		began=$$(date +%s); folder=.venv-$${python##*python}; rm -rf $$folder; \
+		case $$python in $$oldest|$$newest) targets="check test";; *) targets=test-notebooks;; esac; \
+		$(MAKE) PYTHON=$$python VENV=$$folder $$targets || exit 1; \
+		echo "$$($$python -V): $$targets took $$(($$(date +%s) - began)) s with the installation"; \
 	done
 
 test-long: install  ## what takes longer: every notebook twice in one kernel, kills, browsers
