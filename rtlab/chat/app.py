@@ -319,6 +319,7 @@ def create_app(
         serializer=serializer,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
+        max_http_buffer_size=limits.payload_bytes,
     )
     app = web.Application(middlewares=[chat.gate])
     app[CHAT] = chat

@@ -55,6 +55,9 @@ class Limits:
     """Rooms of each kind that one connection is in."""
     topics: int = 50
     """Topics that one connection subscribes to."""
+    payload_bytes: int = 1_000_000
+    """Bytes that a client may send at once: a WebSocket message, or the body of a POST. More ends its connection. The
+    handshake tells clients (``maxPayload``)."""
     history: int = 100
     """Messages kept per room, and given to whoever comes back and names an offset, in pages of `history_on_join`."""
     history_on_join: int = 50

@@ -208,3 +208,40 @@ async def test_events_as_they_come():
                 if len(texts) == 3:
                     break
             assert texts == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("transports", [["polling"], ["websocket"]])
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_the_largest_payload_is_a_limit(transports, allowed):
+    limits = Limits(payload_bytes=20_000 if allowed else 2_000)
+    async with (
+        rtlab.serve(create_app(secret=SECRET, limits=limits)) as server,
+        connect(server.url, token=token(), transports=transports, reconnection=False) as alice,
+    ):
+        await alice.join("lobby")
+        if allowed:
+            with pytest.raises(ChatError, match="bad_payload"):
+                await alice.send("lobby", "x" * 5_000)
+            assert alice.connected
+        else:
+            sending = asyncio.create_task(alice.send("lobby", "x" * 5_000))
+            reason = (await alice.next("disconnect", within_s=WAIT_S)).data
+            assert reason == ("server disconnect" if transports == ["polling"] else "transport close")
+            sending.cancel()
+
+
+@pytest.mark.parametrize(("transports", "arrives"), [(["polling"], True), (["websocket"], False)])
+async def test_over_websocket_a_client_of_python_socketio_reads_4_mib(transports, arrives):
+    """What the docstring of `rtlab.chat.connect` says."""
+    app = create_app(secret=SECRET)
+    async with (
+        rtlab.serve(app) as server,
+        connect(server.url, token=token(), transports=transports, reconnection=False) as alice,
+    ):
+        await app[rtlab.chat.CHAT].notify("news", {"text": "to nobody"})
+        await alice.subscribe("news")
+        await app[rtlab.chat.CHAT].notify("news", {"text": "x" * 4_000_000})
+        assert len((await alice.next("notification", within_s=WAIT_S)).data["text"]) == 4_000_000
+        await app[rtlab.chat.CHAT].notify("news", {"text": "x" * 4_190_000 if arrives else "x" * 4_200_000})
+        event = await alice.next("notification" if arrives else "disconnect", within_s=WAIT_S)
+        assert arrives or event.data.startswith("transport")
