@@ -250,8 +250,8 @@ class Connecting:
 def connect(url: str, *, token: Token, transports: Sequence[str] | None = None, **options: Any) -> Connecting:
     """Connect to a chat.
 
-    Over WebSocket, python-socketio's client reads messages of up to 4 MiB. A longer one, from a server of your own, ends
-    the connection, and the server's `call` ends in a time-out. Over long-polling there is no such limit.
+    Over WebSocket, python-socketio's client reads messages of up to 4 MiB. A longer one, from a server of your own,
+    ends the connection, and the server's `call` ends in a time-out. Over long-polling there is no such limit.
 
     Args:
         url: the server's, or a tap's in front of it: ``http://127.0.0.1:8000``.

@@ -226,7 +226,9 @@ async def test_the_largest_payload_is_a_limit(transports, allowed):
         else:
             sending = asyncio.create_task(alice.send("lobby", "x" * 5_000))
             reason = (await alice.next("disconnect", within_s=WAIT_S)).data
-            assert reason == ("server disconnect" if transports == ["polling"] else "transport close")
+            assert reason in (
+                {"server disconnect"} if transports == ["polling"] else {"transport close", "transport error"}
+            )
             sending.cancel()
 
 
