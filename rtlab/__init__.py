@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from rtlab.errors import UnsupportedPlatformError as UnsupportedPlatformError
     from rtlab.errors import UsageError as UsageError
     from rtlab.grading.report import grade as grade
-    from rtlab.instruments.doctor import diagnose as diagnose
-    from rtlab.instruments.tap import Tap as Tap
-    from rtlab.instruments.tap import start_tap as start_tap
-    from rtlab.instruments.tap import tap as tap
-    from rtlab.instruments.transcript import Transcript as Transcript
+    from rtlab.instruments.doctor.doctor import diagnose as diagnose
+    from rtlab.instruments.transcript.transcript import Transcript as Transcript
+    from rtlab.instruments.wiretap.tap import Tap as Tap
+    from rtlab.instruments.wiretap.tap import start_tap as start_tap
+    from rtlab.instruments.wiretap.tap import tap as tap
     from rtlab.servers.hosting import Server as Server
     from rtlab.servers.hosting import serve as serve
     from rtlab.servers.hosting import start as start
@@ -40,11 +40,11 @@ _HOMES = {
     "NodeRun": "rtlab.servers.javascript",
     "RtlabError": "rtlab.errors",
     "Server": "rtlab.servers.hosting",
-    "Tap": "rtlab.instruments.tap",
-    "Transcript": "rtlab.instruments.transcript",
+    "Tap": "rtlab.instruments.wiretap.tap",
+    "Transcript": "rtlab.instruments.transcript.transcript",
     "UnsupportedPlatformError": "rtlab.errors",
     "UsageError": "rtlab.errors",
-    "diagnose": "rtlab.instruments.doctor",
+    "diagnose": "rtlab.instruments.doctor.doctor",
     "grade": "rtlab.grading.report",
     "node": "rtlab.servers.javascript",
     "node_server": "rtlab.servers.javascript",
@@ -52,8 +52,8 @@ _HOMES = {
     "serve": "rtlab.servers.hosting",
     "start": "rtlab.servers.hosting",
     "start_node": "rtlab.servers.javascript",
-    "start_tap": "rtlab.instruments.tap",
-    "tap": "rtlab.instruments.tap",
+    "start_tap": "rtlab.instruments.wiretap.tap",
+    "tap": "rtlab.instruments.wiretap.tap",
 }
 
 __all__ = [

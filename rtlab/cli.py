@@ -193,7 +193,7 @@ def hint(context: click.Context, exercise: str) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def doctor(as_json: bool) -> int:
     """Look at what this machine has and lacks for the course."""
-    from rtlab.instruments.doctor import diagnose
+    from rtlab.instruments.doctor.doctor import diagnose
 
     with _status(_console(stderr=True)) as say:
         diagnosis = diagnose(progress=say)

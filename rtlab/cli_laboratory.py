@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from rtlab.instruments.bench import EchoRow
+    from rtlab.instruments.measuring.bench import EchoRow
 
 __all__ = ["bench", "serve", "tap"]
 
@@ -77,7 +77,7 @@ def tap(url: str, port: int, save: str | None) -> int:
 
     from rich.console import Console
 
-    from rtlab.instruments.watching import watch
+    from rtlab.instruments.wiretap.watching import watch
 
     return asyncio.run(watch(url, Console(highlight=False), port=port, save=save))
 
@@ -99,7 +99,7 @@ def bench_echo(seconds: float, rounds: int, sizes: tuple[int, ...], as_json: boo
 
     from rich.console import Console
 
-    from rtlab.instruments import bench as benchmarks
+    from rtlab.instruments.measuring import bench as benchmarks
 
     progress = Console(stderr=True)
     with progress.status("starting the servers") as status:
@@ -122,7 +122,7 @@ def bench_tap(rounds: int, messages: int) -> int:
 
     from rich.console import Console
 
-    from rtlab.instruments.tap_cost import tap_cost
+    from rtlab.instruments.measuring.tap_cost import tap_cost
 
     with Console(stderr=True).status("starting") as status:
         cost = asyncio.run(tap_cost(rounds=rounds, messages=messages, progress=status.update))

@@ -1,0 +1,195 @@
+"""A row: one thing that was said over the wire, with what it says decoded and in words.
+
+What lives here: `Row` and what it is made of, and its form in a file. It must not know how rows come about, nor that
+they stand in a transcript.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from rtlab.errors import PeerError
+from rtlab.instruments.wiretap.packets_seen import PacketSeen
+from rtlab.wire.frames import MASK, Frame, FrameParser
+from rtlab.wire.handshake import Request, Response, parse_request, parse_response
+
+__all__ = ["Direction", "Kind", "Row", "dump_row", "load_row"]
+
+
+class Direction(StrEnum):
+    """Which way something went."""
+
+    TO_SERVER = "to server"
+    TO_CLIENT = "to client"
+
+    @property
+    def arrow(self) -> str:
+        """For one line of text, where the client stands on the left."""
+        return "→" if self is Direction.TO_SERVER else "←"
+
+    @property
+    def back(self) -> Direction:
+        """The other way."""
+        return Direction.TO_CLIENT if self is Direction.TO_SERVER else Direction.TO_SERVER
+
+
+class Kind(StrEnum):
+    """What a row is about."""
+
+    REQUEST = "request"
+    """An HTTP request with its body."""
+    RESPONSE = "response"
+    """An HTTP response with its body."""
+    HANDSHAKE = "handshake"
+    """A request that asks for a WebSocket, or the response to it."""
+    EVENT = "event"
+    """One event of a server-sent event stream, or the end of the stream."""
+    FRAME = "frame"
+    """A WebSocket frame."""
+    RAW = "raw"
+    """Bytes that are none of these. `problem` says why."""
+    END = "end"
+    """TCP ended where the protocol did not: a reset, a missing close frame, half a message. Or there was no server."""
+
+
+@dataclass(frozen=True, slots=True, repr=False, kw_only=True)
+class Row:
+    """One thing that was said."""
+
+    clock: int = 0
+    """0, 1, 2 … in the transcript."""
+    connection: int
+    """1, 2, 3 … in the order in which the TCP connections were made."""
+    client_number: int = 0
+    """1, 2, 3 … in the order in which the clients first spoke. All connections of one Engine.IO session are of one
+    client. 0 where nobody has counted: each connection is a client then."""
+    session: str = ""
+    """The Engine.IO session that it belongs to, by its label: "session-1"."""
+    direction: Direction
+    kind: Kind
+    summary: str
+    """One line for people, with stable labels for what differs from run to run."""
+    details: tuple[str, ...] = ()
+    """More lines: header fields, a body."""
+    packets: tuple[PacketSeen, ...] = ()
+    """The Engine.IO packets in it, and what they mean in Socket.IO. A WebSocket message is one, a payload of
+    long-polling may hold several."""
+    note: str = ""
+    """What it means in a protocol above: from the tap's `meaning`, and of a handshake of Engine.IO."""
+    answers: int | None = None
+    """The clock of what it answers: of a response its request, of an acknowledgement its event, of a PONG its PING.
+    Where several packets are in one payload, each has its own."""
+    asked: str = ""
+    """What that was, in words: "GET", "'chat:join'"."""
+    problem: str = ""
+    """What is wrong with it, and which rule says so."""
+    opcode: str = ""
+    """Of a frame: "TEXT", "PING" …"""
+    message: str | bytes | None = None
+    """The WebSocket message that this frame completes, or the data of a server-sent event."""
+    body: str | bytes | None = None
+    """Of an HTTP message, without chunks and compression; text if it is UTF-8. None if it has none."""
+    size: int
+    """Bytes on the wire."""
+    raw: bytes = field(default=b"")
+    """Those bytes as they went over the wire; only the first ones of a very long row."""
+
+    @property
+    def client(self) -> str:
+        """Who is at the client's end: "client-1"."""
+        return f"client-{self.client_number or self.connection}"
+
+    @property
+    def cut(self) -> bool:
+        """Whether `raw` holds only the first bytes."""
+        return len(self.raw) < self.size
+
+    @property
+    def head(self) -> Request | Response | None:
+        """The HTTP head: method, target, status, headers as they were. None if this is no HTTP."""
+        if self.kind not in {Kind.REQUEST, Kind.RESPONSE, Kind.HANDSHAKE}:
+            return None
+        parse = parse_request if self.direction is Direction.TO_SERVER else parse_response
+        try:
+            found = parse(self.raw.lstrip(b"\r\n"), max_bytes=len(self.raw))
+        except PeerError:
+            return None
+        return found[0] if found else None
+
+    @property
+    def frame(self) -> Frame | None:
+        """The frame, unmasked, still compressed. None if this is no frame, or a broken or a very long one."""
+        if self.kind is not Kind.FRAME or self.cut:
+            return None
+        parser = FrameParser(masked=bool(self.raw[1] & MASK), max_size=self.size, rsv1=True)
+        try:
+            return next(parser.feed(self.raw), None)
+        except PeerError:
+            return None
+
+    @property
+    def masking_key(self) -> bytes | None:
+        """The 4 bytes that a client has masked its frame with."""
+        frame = self.frame
+        if frame is None or not self.raw[1] & MASK:
+            return None
+        start = self.size - len(frame.payload) - 4
+        return self.raw[start : start + 4]
+
+    @property
+    def lines(self) -> list[str]:
+        """All that is shown of it: the summary, what is wrong with it, what it means, the details."""
+        said = [self.summary]
+        if self.session and self.answers is not None and self.kind is not Kind.FRAME:
+            said[0] += f", answers row {self.answers}: {self.asked}"  # of several requests in flight
+        if self.problem:
+            said.append(f"! {self.problem}")
+        said += [f"= {packet}" for packet in self.packets]
+        if self.note:
+            said.append(f"= {self.note}")
+        return [*said, *self.details]
+
+    def __str__(self) -> str:
+        return f"{self.clock}  {self.client} {self.direction.arrow} server  {self.summary}"
+
+    def __repr__(self) -> str:
+        return f"<Row {self}>"
+
+
+def dump_row(row: Row) -> str:
+    """A row as one line of JSON. What has its default is left out."""
+    values = {each.name: getattr(row, each.name) for each in fields(row)}
+    kept = {name: value for name, value in values.items() if value != _DEFAULTS[name]}
+    return json.dumps({name: _dump_value(value) for name, value in kept.items()}) + "\n"
+
+
+_DEFAULTS = {each.name: None if each.default is MISSING else each.default for each in fields(Row)}
+
+
+def _dump_value(value: object) -> object:
+    if isinstance(value, tuple):
+        return [_dump_packet(each) if isinstance(each, PacketSeen) else each for each in value]
+    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
+
+
+def _dump_packet(packet: PacketSeen) -> dict[str, object]:
+    return {name: value for name, value in asdict(packet).items() if value not in ("", None)}
+
+
+def load_row(line: str) -> Row:
+    """What `dump_row` has written.
+
+    Raises:
+        ValueError, KeyError, TypeError, AttributeError: it has not.
+    """
+    values: dict[str, Any] = json.loads(line)
+    for name, value in values.items():
+        if isinstance(value, dict):
+            values[name] = base64.b64decode(value["base64"], validate=True)
+    values["details"] = tuple(values.get("details", ()))
+    values["packets"] = tuple(PacketSeen(**each) for each in values.get("packets", ()))
+    return Row(**values | {"direction": Direction(values["direction"]), "kind": Kind(values["kind"])})
