@@ -65,7 +65,7 @@ def serve_chat(port: int, host: str, origins: tuple[str, ...], proxies: tuple[st
     import logging
 
     from rtlab.chat import create_app
-    from rtlab.chat.running import log_as_json, run
+    from rtlab.chat.program import log_as_json, run
 
     log_as_json()
     app = create_app(secret=secret, origins=origins, dev=dev, trusted_proxies=proxies)

@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from rtlab.chat.auth import InvalidToken as InvalidToken
     from rtlab.chat.auth import issue_token as issue_token
     from rtlab.chat.auth import verify as verify
-    from rtlab.chat.beside import show as show
     from rtlab.chat.client import Client as Client
     from rtlab.chat.client import connect as connect
     from rtlab.chat.limits import Limits as Limits
+    from rtlab.chat.notebook import show as show
     from rtlab.errors import ChatError as ChatError
     from rtlab.errors import ChatRefusedError as ChatRefusedError
 
@@ -59,7 +59,7 @@ _HOMES = {
     "connect": "rtlab.chat.client",
     "create_app": "rtlab.chat.app",
     "issue_token": "rtlab.chat.auth",
-    "show": "rtlab.chat.beside",
+    "show": "rtlab.chat.notebook",
     "verify": "rtlab.chat.auth",
 }
 

@@ -138,8 +138,8 @@ class Chat:
         self.sio.on("*", event, namespace=namespace)
 
     async def _let_in(self, sid: str, namespace: str, environ: dict[str, Any], auth: Any) -> None:
-        connection = self._connections.knock(self.sio.manager.eio_sid_from_sid(sid, namespace), environ)
-        self._connections.keeps_to_the_rate(connection)  # a knock counts as an event does
+        connection = self._connections.connection_of(self.sio.manager.eio_sid_from_sid(sid, namespace), environ)
+        self._connections.charge_event(connection)  # a knock counts as an event does
         if connection.thrown_out:
             self._metrics.refusal("rate_limited")
             raise Refuse("Too many attempts", {"code": "rate_limited"})
@@ -205,7 +205,7 @@ class Chat:
         try:
             if visitor is None:
                 raise Refused("gone", "expected a client that is still here")
-            if not self._connections.keeps_to_the_rate(visitor.connection):
+            if not self._connections.charge_event(visitor.connection):
                 raise Refused("rate_limited", f"events: expected at most {self.limits.events_per_s:g} in a second")
             if handler is None:
                 raise Refused("unknown_event", f"event: expected one of the chat's, got {payloads.quoted(name)}")

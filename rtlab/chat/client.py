@@ -1,7 +1,7 @@
 """A client of the chat for scripts: it joins, says, hears, and comes back by itself.
 
-What lives here: `connect`, and `Client`, what it gives. The connection below is a `Line`. It must not know how the
-server works, only the contract.
+What lives here: `connect`, and `Client`, what it gives. The connection below is a `ReconnectingClient`. It must
+not know how the server works, only the contract.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from rtlab.chat.history import position
-from rtlab.chat.line import Event, Line, Token
+from rtlab.chat.reconnecting_client import Event, ReconnectingClient, Token
 from rtlab.errors import ChatError, UsageError
 
 __all__ = ["Client", "Connecting", "Joined", "Sent", "connect"]
@@ -44,7 +44,7 @@ class Sent:
     offset: str
 
 
-class Client(Line):
+class Client(ReconnectingClient):
     """A connection to a chat, with notifications. `connect` makes it.
 
     It reconnects by itself, joins its rooms again, and has the server give what was missed: those messages come as

@@ -81,7 +81,7 @@ class Connections:
     def __len__(self) -> int:
         return len({id(visitor.connection) for visitor in self._visitors.values()})
 
-    def knock(self, eio_sid: str, environ: dict[str, Any]) -> Connection:
+    def connection_of(self, eio_sid: str, environ: dict[str, Any]) -> Connection:
         """Somebody asks to be let in, perhaps not for the first time."""
         connection = environ.get(KEY)
         if not isinstance(connection, Connection):
@@ -120,7 +120,7 @@ class Connections:
                 each.identity = identity
                 self._watch(each)
 
-    def keeps_to_the_rate(self, connection: Connection) -> bool:
+    def charge_event(self, connection: Connection) -> bool:
         """Whether a client may say something now. Who says too much too often is thrown out."""
         if connection.bucket.take(time.monotonic()):
             return True

@@ -17,10 +17,10 @@ from socketio.exceptions import ConnectionRefusedError as RefusedByHandler
 
 from rtlab.errors import ProtocolError
 from rtlab.realtime.engine import Engine
-from rtlab.realtime.guards import Held, fitting
-from rtlab.realtime.limits import Guards
+from rtlab.realtime.guards import Guards
 from rtlab.realtime.message import Message
 from rtlab.realtime.packets import Reader
+from rtlab.realtime.rules import PendingMessages, match_arguments
 from rtlab.realtime.session import Reason, is_cancelled
 
 __all__ = ["EXCHANGE", "Client", "Doors"]
@@ -50,7 +50,7 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
 
     eio: Engine
     guards: Guards
-    held: dict[str, Held]
+    held: dict[str, PendingMessages]
     """By socket id: what waits for the outcome of its connect handler."""
     unwanted: set[str]
     """Socket ids that were disconnected while their connect handlers ran: they are refused."""
@@ -82,7 +82,7 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
             await self._let_in(eio_sid, sid, namespace)
         elif self.guards.hold_until_connected:
             session = self.eio.sockets[eio_sid]
-            self.held[sid] = Held(self.guards.max_queued_bytes, session.cut_off)
+            self.held[sid] = PendingMessages(self.guards.max_queued_bytes, session.drop_slow_consumer)
         refusal: Any = REJECTED
         left = False
         try:
@@ -139,11 +139,13 @@ class Doors(socketio.AsyncServer):  # type: ignore[misc]
             if owner is None:
                 return None
             if type(owner).trigger_event is not socketio.AsyncNamespace.trigger_event:
-                return await owner.trigger_event("connect", *fitting(owner.trigger_event, ("connect", *arguments))[1:])
+                return await owner.trigger_event(
+                    "connect", *match_arguments(owner.trigger_event, ("connect", *arguments))[1:]
+                )
             handler = getattr(owner, "on_connect", None)
             if handler is None:
                 return None
-        answer = handler(*fitting(handler, arguments))
+        answer = handler(*match_arguments(handler, arguments))
         return await answer if inspect.isawaitable(answer) else answer
 
     async def _handle_disconnect(self, eio_sid: str, namespace: str, reason: str | None = None) -> None:

@@ -14,7 +14,8 @@ from aiohttp import WSMsgType, web
 from engineio.async_drivers.aiohttp import translate_request
 
 from rtlab.errors import ProtocolError
-from rtlab.realtime.limits import CLOSE_S, PACKETS_PER_GET, UPGRADE_TIMEOUT_S, Guards
+from rtlab.realtime.guards import Guards
+from rtlab.realtime.limits import CLOSE_S, PACKETS_PER_GET, UPGRADE_TIMEOUT_S
 from rtlab.realtime.message import NOOP, Message
 from rtlab.realtime.peer import set_peer
 from rtlab.realtime.refusals import Refusal, Refused
@@ -128,7 +129,7 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
             session.close(Reason.TRANSPORT_CLOSE)
         if not session.closed:
             return self._body_of(polling.take(PACKETS_PER_GET) or [NOOP])
-        messages = session.last_words()
+        messages = session.final_messages()
         if not messages:
             raise Refused(Refusal.SHUTTING_DOWN, "nothing more to say")
         return self._body_of(messages)
@@ -226,13 +227,18 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
             raise
         finally:
             session.close(reason)
-        await session.hung_up()
+        await session.wait_closed()
         return ws
 
     def _gone(self, session: Session | None, method: str) -> web.Response:
         """What a request for a session that is over is answered (Engine.IO protocol v4, HTTP long-polling)."""
-        if method == "GET" and session is not None and session.closed == Reason.SERVER_DISCONNECT and not session.told:
-            return self._body_of(session.last_words())
+        if (
+            method == "GET"
+            and session is not None
+            and session.closed == Reason.SERVER_DISCONNECT
+            and not session.close_delivered
+        ):
+            return self._body_of(session.final_messages())
         raise Refused(Refusal.UNKNOWN_SESSION, "there is none, or it is closed")
 
     def _body_of(self, messages: list[Message]) -> web.Response:
@@ -271,7 +277,7 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
 
     def _socket(self, ws: web.WebSocketResponse, request: web.Request, session: Session) -> Socket:
         guards = self.guards
-        return Socket(ws, request, guards.max_queued_bytes, guards.compress_over, session.cut_off)
+        return Socket(ws, request, guards.max_queued_bytes, guards.compress_over, session.drop_slow_consumer)
 
 
 async def _next(ws: web.WebSocketResponse) -> EnginePacket | None:

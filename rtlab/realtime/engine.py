@@ -18,7 +18,8 @@ from engineio import packet as engineio_packet
 
 from rtlab.errors import ProtocolError, UsageError
 from rtlab.realtime.endpoint import Endpoint
-from rtlab.realtime.limits import CLOSE_S, LONGEST_PING_S, SOCKET_ID_PREFIX, Guards
+from rtlab.realtime.guards import Guards
+from rtlab.realtime.limits import CLOSE_S, LONGEST_PING_S, SOCKET_ID_PREFIX
 from rtlab.realtime.message import Message
 from rtlab.realtime.session import Reason, Session, is_cancelled
 from rtlab.realtime.transports import Polling
@@ -137,7 +138,11 @@ class Engine(Endpoint):
             self.logger.exception("%s: a disconnect handler failed", session.sid)
         finally:
             self.sockets.pop(session.sid, None)
-            if reason == Reason.SERVER_DISCONNECT and isinstance(session.transport, Polling) and not session.told:
+            if (
+                reason == Reason.SERVER_DISCONNECT
+                and isinstance(session.transport, Polling)
+                and not session.close_delivered
+            ):
                 self.lingering[session.sid] = session
                 asyncio.get_running_loop().call_later(LINGER_S, self._forget, session.sid)
 

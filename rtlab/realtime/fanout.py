@@ -14,8 +14,8 @@ import socketio
 from socketio import packet as kinds
 
 from rtlab.errors import UsageError
-from rtlab.realtime.guards import refuse_socket_id, target_of
 from rtlab.realtime.message import Message
+from rtlab.realtime.rules import refuse_socket_id, target_of
 
 __all__ = ["Fanout", "guarded"]
 

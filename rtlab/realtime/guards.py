@@ -1,106 +1,100 @@
-"""The guards of the Socket.IO server that are plain functions: names, targets, and what waits for a connect handler.
+"""What the server guards against, and where each guard has its switch.
 
-What lives here: each rule once, without I/O. `server` and `fanout` apply them; `limits` has the switches.
+What lives here: `Guards`, one field for each guard. It must not know how a guard works; `rules` and the others do.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from rtlab.errors import ProtocolError, UsageError
-from rtlab.realtime.limits import SOCKET_ID_PREFIX, Guards
-from rtlab.realtime.message import Message
-from rtlab.wire.socketio import RESERVED_EVENTS, Packet
+from rtlab.errors import UsageError
+from rtlab.realtime.limits import (
+    ATTACHMENTS_TIMEOUT_S,
+    CONNECT_TIMEOUT_S,
+    MAX_ATTACHMENTS,
+    MAX_PACKETS_PER_PAYLOAD,
+    MAX_QUEUED_BYTES,
+)
 
-__all__ = ["Held", "ReservedRoomError", "event_name", "fitting", "refuse_socket_id", "target_of"]
-
-
-class ReservedRoomError(UsageError, ValueError):
-    """A room was named like a socket. Also a ValueError, which python-socketio raises for a socket of its own."""
-
-
-def refuse_socket_id(sid: str, room: Any) -> None:
-    """Keep sockets out of rooms that are named like another socket: they would hear what is meant for that one.
-
-    A room None is the namespace itself, and each socket is in the room of its own name.
-
-    Raises:
-        ReservedRoomError: the name belongs to another socket, wherever that one lives, or lived.
-    """
-    if isinstance(room, str) and room.startswith(SOCKET_ID_PREFIX) and room != sid:
-        raise ReservedRoomError(
-            f"cannot enter a sid room: {room!r} begins with {SOCKET_ID_PREFIX!r}, so it names a socket. "
-            "Give rooms whose names come from clients a prefix of their own, like 'room:'."
-        )
+__all__ = ["Guards"]
 
 
-def target_of(to: Any, room: Any, guards: Guards) -> Any:
-    """Whom an emit is for: None for everybody, a room, or a list of rooms. An empty list is for nobody.
+@dataclass(frozen=True, kw_only=True)
+class Guards:
+    """Each gap of python-socketio that `Server` closes. True or a number closes it; False or None leaves it open.
 
-    Args:
-        to: as the application said it.
-        room: the same under its other name.
-        guards: whether an empty target is nobody, or everybody as in python-socketio.
-    """
-    if not guards.empty_target_is_nobody:
-        return to or room
-    target = room if to is None else to
-    if target is None or (isinstance(target, str) and target):
-        return target
-    if isinstance(target, str):
-        return []
-    if isinstance(target, list | tuple | set | frozenset):
-        return [each for each in target if each is not None]
-    return target
-
-
-def event_name(packet: Packet, guards: Guards) -> str:
-    """The name of a client's event.
+    `Guards.none()` leaves all of them open, which is how a test shows that a guard is what makes the difference.
 
     Raises:
-        ProtocolError: it is reserved: only a server says so (socket.io-parser 4.2, RESERVED_EVENTS).
-    """
-    name = packet.data[0]
-    if guards.reserved_events and name in RESERVED_EVENTS:
-        raise ProtocolError(f"expected an event of the application, got the reserved {name!r}", rule="socket.io-parser")
-    if isinstance(name, str):
-        return name
-    return str(int(name)) if isinstance(name, int) or (name.is_integer() and abs(name) < 1e21) else repr(name)
-
-
-def fitting(handler: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The arguments that a connect handler takes: (sid, environ, auth), or without auth if it does not take that."""
-    try:
-        signature = inspect.signature(handler)
-    except (TypeError, ValueError):
-        return arguments
-    try:
-        signature.bind(*arguments)
-    except TypeError:
-        return arguments[:-1]
-    return arguments
-
-
-class Held:
-    """What was sent to a socket while its connect handler runs.
-
-    Args:
-        limit: bytes that may be held; None for any number.
-        overflow: called when more would be.
+        UsageError: a limit that is no positive number, or a proxy that is no address or network.
     """
 
-    def __init__(self, limit: int | None, overflow: Callable[[], None]) -> None:
-        self.messages: list[Message] = []
-        self._size = 0
-        self._limit = limit
-        self._overflow = overflow
+    connect_timeout_s: float | None = CONNECT_TIMEOUT_S
+    """Seconds after which a session that is in no namespace is closed."""
+    strict_packets: bool = True
+    """A packet that is malformed, of an unknown type, or for a namespace never joined closes its connection."""
+    max_attachments: int = MAX_ATTACHMENTS
+    """Binary attachments that a packet may announce, where packets are strict."""
+    attachments_timeout_s: float | None = ATTACHMENTS_TIMEOUT_S
+    """Seconds that a packet may wait for its attachments, where packets are strict."""
+    reserved_events: bool = True
+    """An event that a client calls "connect", "disconnect" or the like closes its connection; "*" is no wildcard."""
+    hold_until_connected: bool = True
+    """What is sent to a socket while its connect handler runs waits for the outcome: delivered after, or never."""
+    refuse_on_error: bool = True
+    """A connect handler that raises refuses; a disconnect handler that raises still lets go. Neither leaves a ghost."""
+    refuse_on_disconnect: bool = True
+    """`Server.disconnect` inside a connect handler refuses. python-socketio passes it over and lets the client in."""
+    name_unknown_namespaces: bool = True
+    """A namespace that is not there is answered "Invalid namespace", as Node does."""
+    empty_target_is_nobody: bool = True
+    """``to=[]`` and ``to=""`` send to nobody. python-socketio sends to everybody."""
+    reserve_socket_ids: bool = True
+    """Nobody enters a room that is named like a socket, except that socket; nobody closes it."""
+    max_queued_bytes: int | None = MAX_QUEUED_BYTES
+    """Bytes that may wait for one client. A client that is slower is cut off, and the log says so."""
+    real_peer_address: bool = True
+    """REMOTE_ADDR in the environment is the peer's, and only a trusted proxy may say whom it speaks for."""
+    trusted_proxies: Sequence[str] = ()
+    """Addresses and networks whose X-Forwarded-… headers are believed: ("127.0.0.1", "10.0.0.0/8")."""
+    compress_over: int | None = None
+    """Bytes from which a WebSocket message is compressed (permessage-deflate). None: the extension is declined."""
+    whole_ping_interval: bool = True
+    """A ping interval that is no whole number of seconds, or is longer than an hour, is refused at the start."""
+    max_packets_per_payload: int | None = MAX_PACKETS_PER_PAYLOAD
+    """Packets in one POST. More are answered with 413 and the session closed, never silently dropped."""
 
-    def add(self, message: Message) -> None:
-        """Keep a message."""
-        if self._limit is not None and self._size > self._limit:
-            self._overflow()
-        else:
-            self.messages.append(message)
-            self._size += message.size
+    def __post_init__(self) -> None:
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
+                raise UsageError(
+                    f"Guards({each.name}={value!r}): expected a positive number, or None to leave it open."
+                )
+        object.__setattr__(self, "trusted_proxies", tuple(self.trusted_proxies))
+        _ = self.proxies
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """`trusted_proxies` as networks."""
+        try:
+            return tuple(ip_network(each) for each in self.trusted_proxies)
+        except ValueError as error:
+            raise UsageError(f"Guards(trusted_proxies=…): {error}. Expected addresses or networks.") from None
+
+    @classmethod
+    def none(cls) -> Guards:
+        """No guard at all: what is left is python-socketio's behaviour, on our transports."""
+        return cls(
+            connect_timeout_s=None, strict_packets=False, attachments_timeout_s=None, reserved_events=False,
+            hold_until_connected=False, refuse_on_error=False, refuse_on_disconnect=False,
+            name_unknown_namespaces=False, empty_target_is_nobody=False, reserve_socket_ids=False,
+            max_queued_bytes=None, real_peer_address=False, whole_ping_interval=False, max_packets_per_payload=None,
+        )  # fmt: skip
+
+    def without(self, *names: str) -> Guards:
+        """These guards except the named ones."""
+        off = self.none()
+        return replace(self, **{name: getattr(off, name) for name in names})

@@ -1,7 +1,7 @@
 """A Socket.IO server for aiohttp without the gaps of python-socketio.
 
 What lives here: `Server`, which takes the place of `socketio.AsyncServer(...)`. It applies the guards; the rules
-themselves are in `guards`, the switches in `limits`, the sessions below in `engine`.
+themselves are in `rules`, the switches in `guards`, the sessions below in `engine`.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from rtlab.realtime import compat
 from rtlab.realtime.doors import EXCHANGE, Client, Doors
 from rtlab.realtime.engine import Engine
 from rtlab.realtime.fanout import guarded
-from rtlab.realtime.guards import event_name, refuse_socket_id, target_of
-from rtlab.realtime.limits import Guards
+from rtlab.realtime.guards import Guards
 from rtlab.realtime.packets import packet_class, reader
+from rtlab.realtime.rules import event_name, refuse_socket_id, target_of
 from rtlab.realtime.session import Reason
 from rtlab.wire.socketio import Packet, PacketType
 

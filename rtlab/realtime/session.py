@@ -18,8 +18,9 @@ from typing import Any, Protocol
 from engineio import AsyncServer
 
 from rtlab.errors import ProtocolError
+from rtlab.realtime.guards import Guards
 from rtlab.realtime.heartbeat import Heartbeat
-from rtlab.realtime.limits import INBOX_MESSAGES, Guards
+from rtlab.realtime.limits import INBOX_MESSAGES
 from rtlab.realtime.message import CLOSE, NOOP, PING, Message
 from rtlab.realtime.transports import Polling, Socket
 from rtlab.wire.engineio import Packet as EnginePacket
@@ -92,12 +93,12 @@ class Session:
         """Whether the client has had its answer to the probe: no GET is to wait from then on."""
         self.posting = False
         """Whether the body of a POST is being taken."""
-        self.told = False
+        self.close_delivered = False
         """Whether a client that polls has heard that the session is closed."""
         self.ended = asyncio.Event()
         """Set when the end has been handled."""
         self._owner = owner
-        self.transport: Polling | Socket = Polling(owner.guards.max_queued_bytes, self.cut_off)
+        self.transport: Polling | Socket = Polling(owner.guards.max_queued_bytes, self.drop_slow_consumer)
         self._heartbeat = Heartbeat(
             owner.ping_interval, owner.ping_timeout, self._ping, lambda: self.close(Reason.PING_TIMEOUT)
         )
@@ -153,7 +154,7 @@ class Session:
             self._inbox_bytes = 0
             self.close(Reason.PARSE_ERROR, error.problem, detail=str(error), level=logging.WARNING)
 
-    def cut_off(self) -> None:
+    def drop_slow_consumer(self) -> None:
         """The client is too slow: end its connection for real, without a word that it would not read."""
         if self.closed:
             return  # more is said to it while its connect handler runs on
@@ -192,20 +193,20 @@ class Session:
         """What a WebSocket client of a closed session is told."""
         return CLOSE_CODES.get(self.closed, CloseCode.POLICY_VIOLATION)
 
-    def last_words(self) -> list[Message]:
+    def final_messages(self) -> list[Message]:
         """What a GET of a closed session is answered: what waits for it, and that it is closed.
 
         Nothing more where the server shuts down: a client that gets a CLOSE packet takes it for final and does not come
         back. An error in place of an answer is a lost connection, and it does.
         """
-        self.told = True
+        self.close_delivered = True
         if self.closed == Reason.SHUTTING_DOWN and isinstance(self.transport, Polling):
             return self.transport.take()
         if self.closed == Reason.CLIENT_DISCONNECT or not isinstance(self.transport, Polling):
             return [NOOP]  # the client has closed it, or hears it on its WebSocket; this only ends the GET
         return [*self.transport.take(), CLOSE]
 
-    async def hung_up(self) -> None:
+    async def wait_closed(self) -> None:
         """Wait until the WebSocket of a closed session has had its closing handshake."""
         if self._hanging_up is not None:
             await asyncio.wait([self._hanging_up])

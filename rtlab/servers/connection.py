@@ -108,7 +108,7 @@ class WebSocket(asyncio.Protocol):
             ConnectionClosed: the connection is closing or closed.
             UsageError: the message is neither `str` nor `bytes`.
         """
-        connection = self._open()
+        connection = self._require_open()
         if isinstance(message, str):
             connection.text(message)
         elif isinstance(message, (bytes, bytearray, memoryview)):
@@ -118,7 +118,7 @@ class WebSocket(asyncio.Protocol):
         self._transport.write(connection.data_to_send())
         if self._writable is not None:
             await asyncio.shield(self._writable)
-            self._open()
+            self._require_open()
 
     async def ping(self) -> float:
         """Send a ping and wait for its pong; gives the latency in seconds.
@@ -126,7 +126,7 @@ class WebSocket(asyncio.Protocol):
         Raises:
             ConnectionClosed: the connection ended before.
         """
-        connection = self._open()
+        connection = self._require_open()
         payload = secrets.token_bytes(4)
         future: asyncio.Future[float] = self._loop.create_future()
         self._pings[payload] = future, time.perf_counter()
@@ -328,7 +328,7 @@ class WebSocket(asyncio.Protocol):
             self._reading = True
             self._transport.resume_reading()
 
-    def _open(self) -> Connection:
+    def _require_open(self) -> Connection:
         if self.closed is not None:
             raise ConnectionClosed(self.closed.code, self.closed.reason, clean=self.closed.clean)
         if self._connection is None or self._connection.state is not State.OPEN:

@@ -26,7 +26,7 @@ class Ends:
 
 
 def enter(connections: Connections, sid: str, namespace: str, who: Identity, environ: dict) -> Visitor:
-    return connections.enter(sid, namespace, who, connections.knock("e", environ))
+    return connections.enter(sid, namespace, who, connections.connection_of("e", environ))
 
 
 def identity(user: str, seconds: float) -> Identity:
@@ -88,10 +88,10 @@ async def test_thrown_out_is_with_all_namespaces_and_once():
 async def test_too_much_too_often_is_thrown_out():
     ends = Ends()
     connections = Connections(Limits(events_per_s=0.001, burst=2, breaches=2), ends, ends.hung_up)
-    connection = connections.knock("e", {})
-    assert [connections.keeps_to_the_rate(connection) for _ in range(4)] == [True, True, False, False]
+    connection = connections.connection_of("e", {})
+    assert [connections.charge_event(connection) for _ in range(4)] == [True, True, False, False]
     assert not connection.thrown_out
-    assert not connections.keeps_to_the_rate(connection)
+    assert not connections.charge_event(connection)
     assert connection.thrown_out
     async with asyncio.timeout(WAIT_S):
         while not ends.of:

@@ -269,7 +269,7 @@ async def test_every_end_of_a_session_is_one_line_in_the_log(caplog, reason):
         if reason == Reason.PARSE_ERROR:
             session.violate(ProtocolError("expected something else", rule="a test"))
         elif reason == Reason.SLOW_CONSUMER:
-            session.cut_off()
+            session.drop_slow_consumer()
         elif reason == Reason.SHUTTING_DOWN:
             await sio.shutdown()
         elif reason == Reason.SERVER_DISCONNECT:

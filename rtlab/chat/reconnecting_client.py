@@ -1,7 +1,7 @@
-"""A client's line to the chat: let in, asking, hearing, cut and back again.
+"""A client's connection to the chat: admitted, calling, receiving, cut and back again.
 
-What lives here: `Line`, the connection below `rtlab.chat.client.Client`, on python-socketio's own client. It must not
-know rooms, nor what an event means.
+What lives here: `ReconnectingClient`, the connection below `rtlab.chat.client.Client`, on python-socketio's own
+client. It must not know rooms, nor what an event means.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from socketio.exceptions import TimeoutError as NoAck
 
 from rtlab.errors import ChatError, ChatRefusedError
 
-__all__ = ["ACK_S", "EVENTS", "Event", "Line", "Token"]
+__all__ = ["ACK_S", "EVENTS", "Event", "ReconnectingClient", "Token"]
 
 ACK_S = 10.0
 """Seconds that the server has to acknowledge."""
@@ -42,7 +42,7 @@ class Event:
     """Its payload."""
 
 
-class Line:
+class ReconnectingClient:
     """A connection to a chat that comes back by itself, until its token is over or somebody closes it.
 
     Args:
