@@ -27,8 +27,8 @@ chat:userJoined, chat:userLeft and chat:typing say {username, room}; room:userJo
 ``notification`` {topic, …} from the server. Whatever is not done is acknowledged {status: "error", code, message}.
 
 On SIGTERM a host of the app shuts it down, and `Chat.drain` (in `app`) is the first that the shutdown calls: nobody new
-is let in, those who are there hear ``server:draining``, and about a second later their sessions end as those of a server
-that goes away, so that clients come back by themselves. `program` drains before, while it still listens.
+is let in, those who are there hear ``server:draining``, and about a second later their sessions end as those of a
+server that goes away, so that clients come back by themselves. `program` drains before, while it still listens.
 """
 
 from __future__ import annotations
