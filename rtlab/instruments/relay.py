@@ -14,7 +14,7 @@ import struct
 import sys
 from typing import Protocol, cast
 
-from rtlab.instruments.transcript.transcript import Direction
+from rtlab.instruments.direction import Direction
 
 __all__ = ["CONNECT_S", "Observer", "Relay"]
 

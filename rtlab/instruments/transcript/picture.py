@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-from rtlab.instruments.transcript.transcript import Direction, Kind, Row, Transcript
+from rtlab.instruments.direction import Direction
+from rtlab.instruments.transcript.rows import Kind, Row
 
 __all__ = ["LANES", "ROWS_SHOWN", "draw"]
 
@@ -71,8 +72,13 @@ PROBLEM = "#a3172a"
 """What is wrong with a row, in any box."""
 
 
-def draw(transcript: Transcript) -> str:
-    """The transcript as SVG, without anything that differs from run to run."""
+def draw(transcript: Sequence[Row], *, dropped: int = 0) -> str:
+    """The rows as SVG, without anything that differs from run to run.
+
+    Args:
+        transcript: its rows.
+        dropped: how many rows before them were not kept.
+    """
     rows = list(transcript)
     hidden = max(0, len(rows) - ROWS_SHOWN)
     if hidden:
@@ -81,8 +87,8 @@ def draw(transcript: Transcript) -> str:
     plan = _Plan(transcript, rows)
     y = MARGIN + HEAD + GAP * 1.5
     body: list[str] = []
-    if transcript.dropped:
-        body.append(plan.remark(f"{transcript.dropped:,} earlier rows were not kept", y))
+    if dropped:
+        body.append(plan.remark(f"{dropped:,} earlier rows were not kept", y))
         y += LINE + GAP
     for number, row in enumerate(rows):
         if hidden and number == ROWS_SHOWN * 3 // 4:
@@ -107,7 +113,7 @@ def draw(transcript: Transcript) -> str:
 class _Plan:
     """Where everything stands."""
 
-    def __init__(self, transcript: Transcript, rows: Sequence[Row]) -> None:
+    def __init__(self, transcript: Sequence[Row], rows: Sequence[Row]) -> None:
         clients = sorted({row.client for row in rows}, key=lambda name: (len(name), name))
         self.shared = len(clients) > LANES
         self.lanes = {client: 0 if self.shared else lane for lane, client in enumerate(clients)}

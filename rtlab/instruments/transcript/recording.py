@@ -1,26 +1,24 @@
-"""A recording: rows come in as they are seen, and stand in an order that means something.
+"""A recording: rows come in as they are seen, and are kept within limits.
 
-What lives here: `Recording`, which numbers the rows, gives stable labels and keeps within its limits. No I/O.
-
-The order: rows stand as they came, but for one thing. A broadcast has no order among those who hear it: the server's
-set of clients has another one each time. So where one side says the same on several connections, while the other side
-says nothing, these rows stand together, by the number of the connection, at the place of the first of them. Within one
-connection nothing ever changes places.
+What lives here: `Recording`, which stores and numbers the rows; `ordering` says where they stand, `shown_rows` how they
+are shown. No I/O.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from rtlab.instruments.transcript.labels import Labels, make_labels
-from rtlab.instruments.transcript.transcript import Kind, Row, Transcript
-from rtlab.instruments.transcript.wording import DETAIL, describe_raw, shorten
-from rtlab.instruments.wiretap.packets_seen import PacketSeen
+from rtlab.instruments.transcript.ordering import arrange
+from rtlab.instruments.transcript.rows import Kind, Row
+from rtlab.instruments.transcript.shown_rows import as_shown
+from rtlab.instruments.transcript.transcript import Transcript
+from rtlab.instruments.transcript.wording import describe_raw
 
-__all__ = ["KEPT_BYTES", "LOOK_AHEAD", "RAW_BYTES", "ROWS", "RUN_BYTES", "RUN_ROWS", "Recording", "arrange", "finish"]
+__all__ = ["KEPT_BYTES", "RAW_BYTES", "ROWS", "RUN_BYTES", "RUN_ROWS", "Recording"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +30,6 @@ RAW_BYTES = 64 * 1024
 """Bytes that are kept of a row that nobody can decode."""
 RUN_ROWS, RUN_BYTES = 1_000, 16 * 1024 * 1024
 """Rows of one run, and their data, that are held back to be sorted. A longer run of one side is cut into several."""
-LOOK_AHEAD = 100
-"""Rows of a run among which the next broadcast is looked for. More would cost more than they are worth."""
 
 
 class Recording:
@@ -78,7 +74,7 @@ class Recording:
         labels = self._labels.ahead()
         ordered = arrange(self._run)
         first = self._dropped + len(self._final)
-        run = [finish(row, first + number, labels, self._clocks) for number, row in enumerate(ordered)]
+        run = [as_shown(row, first + number, labels, self._clocks) for number, row in enumerate(ordered)]
         return Transcript([*self._final, *run], self._dropped)
 
     def append(self, row: Row) -> None:
@@ -87,7 +83,7 @@ class Recording:
         How TCP has cut them means nothing.
         """
         if self._on_row is not None:
-            _tell(self._on_row, finish(row, self.count, None))
+            _tell(self._on_row, as_shown(row, self.count, None))
         full = len(self._run) >= RUN_ROWS or self._run_bytes > RUN_BYTES
         if self._run and (full or row.direction is not self._run[0].direction):
             self.close_run()
@@ -121,52 +117,10 @@ class Recording:
 
     def _finish_placed(self) -> None:
         while self._placed:
-            row = finish(self._placed.popleft(), self._dropped + len(self._final), self._labels, self._clocks)
+            row = as_shown(self._placed.popleft(), self._dropped + len(self._final), self._labels, self._clocks)
             self._final.append(row)
             if self._on_final is not None:
                 _tell(self._on_final, row)
-
-
-def finish(row: Row, clock: int, labels: Labels | None, clocks: Mapping[int, int] | None = None) -> Row:
-    """A row as it is shown: with its number, with labels, its lines cut to a width that can be read.
-
-    Args:
-        row: as it was recorded; it refers to others by their numbers.
-        clock: its own.
-        labels: None leaves everything as it is.
-        clocks: what became of those numbers; None leaves them.
-    """
-    change = (lambda text: text) if labels is None else labels.apply
-    where = (lambda number: number) if clocks is None else clocks.get
-    client, session = row.client_number, row.session
-    if labels is not None:
-        client = labels.client(client or row.connection)
-        session = session and labels.mark("session", session)
-        for packet in row.packets:
-            if packet.socket:
-                labels.mark("socket", packet.socket)
-    return replace(
-        row,
-        clock=clock,
-        client_number=client,
-        session=session,
-        packets=tuple(_finish_packet(packet, change, where) for packet in row.packets),
-        answers=None if row.answers is None else where(row.answers),
-        summary=shorten(change(row.summary)),
-        details=tuple(shorten(change(line), DETAIL) for line in row.details),
-        note=shorten(change(row.note), DETAIL),
-        problem=shorten(change(row.problem), DETAIL),
-    )
-
-
-def _finish_packet(packet: PacketSeen, change: Callable[[str], str], where: Callable[[int], int | None]) -> PacketSeen:
-    return replace(
-        packet,
-        socket=change(packet.socket),
-        data=change(packet.data),
-        says=shorten(change(packet.says), DETAIL),
-        answers=None if packet.answers is None else where(packet.answers),
-    )
 
 
 def _tell(listener: Callable[[Row], None], row: Row) -> None:
@@ -174,55 +128,6 @@ def _tell(listener: Callable[[Row], None], row: Row) -> None:
         listener(row)
     except Exception:  # somebody else's function; the recording has to go on
         logger.exception("A listener of the tap failed at %r", row)
-
-
-def arrange(run: Sequence[Row]) -> list[Row]:
-    """The rows of a run with its broadcasts brought together."""
-    contents = [(row.kind, row.opcode, _content(row)) for row in run]
-    client_of = {row.connection: row.client_number for row in run}
-    queues: dict[int, deque[int]] = {}  # what each connection has still to say, as indices
-    speakers: dict[object, Counter[int]] = {}  # how often each thing is still to be said, by connection
-    for index, row in enumerate(run):
-        queues.setdefault(row.connection, deque()).append(index)
-        speakers.setdefault(contents[index], Counter())[row.connection] += 1
-    if len(queues) < 2:
-        return list(run)
-    order: list[int] = []
-    left = [True] * len(run)
-
-    def say(connection: int) -> None:
-        index = queues[connection].popleft()
-        order.append(index)
-        left[index] = False
-        counts = speakers[contents[index]]
-        counts[connection] -= 1
-        if not counts[connection]:
-            del counts[connection]
-
-    def speaking(connection: int) -> tuple[int, int]:
-        """The connections of one Engine.IO session stand together, where its first one would stand."""
-        return client_of[connection] or connection, connection
-
-    def together(index: int) -> bool:
-        """Whether it is what every connection that has it still to say says next."""
-        content = contents[index]
-        return left[index] and all(contents[queues[each][0]] == content for each in speakers[content])
-
-    for first in range(len(run)):
-        while left[first]:
-            ahead = range(first, min(first + LOOK_AHEAD, len(run)))
-            chosen = next((index for index in ahead if together(index)), first)
-            alone = not together(chosen)  # two broadcasts that cross each other: as they came
-            for connection in [run[first].connection] if alone else sorted(speakers[contents[chosen]], key=speaking):
-                say(connection)
-    return [run[index] for index in order]
-
-
-def _content(row: Row) -> str | bytes:
-    """What a row says. Of long-polling it is the body: all responses are 200 OK."""
-    if row.message is not None:
-        return row.message
-    return row.body if row.session and row.body is not None else row.summary
 
 
 def _weight(row: Row) -> int:

@@ -1,40 +1,21 @@
 """A row: one thing that was said over the wire, with what it says decoded and in words.
 
-What lives here: `Row` and what it is made of, and its form in a file. It must not know how rows come about, nor that
-they stand in a transcript.
+What lives here: `Row` and `Kind`. It must not know how rows come about, how they are stored, nor that they stand in a
+transcript.
 """
 
 from __future__ import annotations
 
-import base64
-import json
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from rtlab.errors import PeerError
-from rtlab.instruments.wiretap.packets_seen import PacketSeen
+from rtlab.instruments.direction import Direction
+from rtlab.instruments.transcript.packet_seen import PacketSeen
 from rtlab.wire.frames import MASK, Frame, FrameParser
 from rtlab.wire.handshake import Request, Response, parse_request, parse_response
 
-__all__ = ["Direction", "Kind", "Row", "dump_row", "load_row"]
-
-
-class Direction(StrEnum):
-    """Which way something went."""
-
-    TO_SERVER = "to server"
-    TO_CLIENT = "to client"
-
-    @property
-    def arrow(self) -> str:
-        """For one line of text, where the client stands on the left."""
-        return "→" if self is Direction.TO_SERVER else "←"
-
-    @property
-    def back(self) -> Direction:
-        """The other way."""
-        return Direction.TO_CLIENT if self is Direction.TO_SERVER else Direction.TO_SERVER
+__all__ = ["Kind", "Row"]
 
 
 class Kind(StrEnum):
@@ -158,38 +139,3 @@ class Row:
 
     def __repr__(self) -> str:
         return f"<Row {self}>"
-
-
-def dump_row(row: Row) -> str:
-    """A row as one line of JSON. What has its default is left out."""
-    values = {each.name: getattr(row, each.name) for each in fields(row)}
-    kept = {name: value for name, value in values.items() if value != _DEFAULTS[name]}
-    return json.dumps({name: _dump_value(value) for name, value in kept.items()}) + "\n"
-
-
-_DEFAULTS = {each.name: None if each.default is MISSING else each.default for each in fields(Row)}
-
-
-def _dump_value(value: object) -> object:
-    if isinstance(value, tuple):
-        return [_dump_packet(each) if isinstance(each, PacketSeen) else each for each in value]
-    return {"base64": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
-
-
-def _dump_packet(packet: PacketSeen) -> dict[str, object]:
-    return {name: value for name, value in asdict(packet).items() if value not in ("", None)}
-
-
-def load_row(line: str) -> Row:
-    """What `dump_row` has written.
-
-    Raises:
-        ValueError, KeyError, TypeError, AttributeError: it has not.
-    """
-    values: dict[str, Any] = json.loads(line)
-    for name, value in values.items():
-        if isinstance(value, dict):
-            values[name] = base64.b64decode(value["base64"], validate=True)
-    values["details"] = tuple(values.get("details", ()))
-    values["packets"] = tuple(PacketSeen(**each) for each in values.get("packets", ()))
-    return Row(**values | {"direction": Direction(values["direction"]), "kind": Kind(values["kind"])})

@@ -9,19 +9,16 @@ transcript, and its text and its picture can be compared.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import overload
 
-from rtlab.errors import UsageError
-from rtlab.instruments.transcript.rows import Direction, Kind, Row, dump_row, load_row
+from rtlab.instruments.direction import Direction
+from rtlab.instruments.transcript.file import read_rows, write_rows
+from rtlab.instruments.transcript.picture import draw
+from rtlab.instruments.transcript.rows import Kind, Row
 
-__all__ = ["VERSION", "Direction", "Kind", "Row", "Transcript", "dump_head", "dump_row"]
-
-VERSION = 1
-"""Of the file format, in its first line."""
+__all__ = ["Direction", "Kind", "Row", "Transcript"]
 
 
 class Transcript(Sequence[Row]):
@@ -103,9 +100,7 @@ class Transcript(Sequence[Row]):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as JSON lines, raw bytes included: a line about the file, then a line for each row."""
-        with Path(path).open("w", encoding="utf-8") as file:
-            file.write(dump_head(self.dropped))
-            file.writelines(map(dump_row, self._rows))
+        write_rows(path, self._rows, self.dropped)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Transcript:
@@ -114,21 +109,7 @@ class Transcript(Sequence[Row]):
         Raises:
             UsageError: the file is no transcript; the message names the line.
         """
-        try:
-            first, *lines = Path(path).read_text(encoding="utf-8").splitlines()
-            head = json.loads(first)
-            version, dropped = head["transcript"], int(head["dropped"])
-        except (ValueError, KeyError, TypeError):
-            raise UsageError(f"{path} is no transcript: expected its first line to say so.") from None
-        if version != VERSION:
-            raise UsageError(f"{path} is a transcript of version {version}; this rtlab reads version {VERSION}.")
-        rows = []
-        for number, line in enumerate(lines, 2):
-            try:
-                rows.append(load_row(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise UsageError(f"{path}, line {number}: expected a row, got {line[:60]!r} ({error}).") from None
-        return cls(rows, dropped)
+        return cls(*read_rows(path))
 
     @overload
     def __getitem__(self, index: int) -> Row: ...
@@ -168,14 +149,7 @@ class Transcript(Sequence[Row]):
     __repr__ = __str__
 
     def _repr_svg_(self) -> str:
-        from rtlab.instruments.transcript.picture import draw
-
-        return draw(self)
-
-
-def dump_head(dropped: int) -> str:
-    """The first line of a saved transcript."""
-    return json.dumps({"transcript": VERSION, "dropped": dropped}) + "\n"
+        return draw(self, dropped=self.dropped)
 
 
 def _set(values: str | int | Collection[str] | Collection[int]) -> frozenset[object]:

@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from rtlab.errors import HandshakeError
+from rtlab.instruments.direction import Direction
 from rtlab.instruments.transcript.recording import RAW_BYTES
-from rtlab.instruments.transcript.transcript import Direction, Kind, Row
+from rtlab.instruments.transcript.rows import Kind, Row
 from rtlab.instruments.transcript.wording import describe_raw, printable
 from rtlab.instruments.wiretap.frame_reader import FrameReader, FrameSeen
 from rtlab.instruments.wiretap.http_messages import HttpMessage, HttpReader, StreamEvent

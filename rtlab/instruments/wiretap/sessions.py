@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from rtlab.errors import ProtocolError
-from rtlab.instruments.transcript.rows import Direction
+from rtlab.instruments.direction import Direction
+from rtlab.instruments.transcript.packet_seen import PacketSeen
 from rtlab.instruments.wiretap.packets_seen import (
-    PacketSeen,
     attachment_seen,
     engineio_seen,
     message_seen,

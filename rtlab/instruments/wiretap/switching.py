@@ -7,7 +7,7 @@ readers for what follows. It takes no side: the client's frames have to be maske
 from __future__ import annotations
 
 from rtlab.errors import HandshakeError
-from rtlab.instruments.transcript.transcript import Direction
+from rtlab.instruments.direction import Direction
 from rtlab.instruments.wiretap.frame_reader import FrameReader
 from rtlab.wire.deflate import NAME as DEFLATE
 from rtlab.wire.deflate import Deflate, DeflateOptions, parse_extensions

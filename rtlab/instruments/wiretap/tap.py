@@ -18,10 +18,12 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from rtlab.errors import UsageError
+from rtlab.instruments.direction import Direction
 from rtlab.instruments.relay import Relay
 from rtlab.instruments.transcript.labels import make_labels
 from rtlab.instruments.transcript.recording import Recording
-from rtlab.instruments.transcript.transcript import Direction, Row, Transcript
+from rtlab.instruments.transcript.rows import Row
+from rtlab.instruments.transcript.transcript import Transcript
 from rtlab.instruments.wiretap.decoding import Decoder, Meaning
 from rtlab.instruments.wiretap.sessions import Sessions
 from rtlab.servers import registry

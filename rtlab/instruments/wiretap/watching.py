@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 from rtlab.errors import UsageError
-from rtlab.instruments.transcript.transcript import Kind, Row, dump_head, dump_row
+from rtlab.instruments.transcript.file import dump_head, dump_row
+from rtlab.instruments.transcript.rows import Kind, Row
 from rtlab.instruments.wiretap.tap import start_tap
 from rtlab.servers.signals import until_signal
 

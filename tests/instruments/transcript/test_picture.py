@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtlab.instruments.transcript.packet_seen import PacketSeen
 from rtlab.instruments.transcript.picture import CLIENTS, LANES, LINE_COLOUR, PAINTS, PROBLEM, ROWS_SHOWN, WIDTH, draw
 from rtlab.instruments.transcript.transcript import Direction, Kind, Row, Transcript
-from rtlab.instruments.wiretap.packets_seen import PacketSeen
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -34,7 +34,7 @@ def rows(count, connections=1):
 
 
 def texts(transcript):
-    root = ET.fromstring(draw(transcript))
+    root = ET.fromstring(draw(transcript, dropped=transcript.dropped))
     return [each.text or "" for each in root.iter(f"{SVG}text")]
 
 

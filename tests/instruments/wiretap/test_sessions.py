@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtlab.instruments.transcript.rows import Direction
+from rtlab.instruments.direction import Direction
+from rtlab.instruments.transcript.packet_seen import PacketSeen
 from rtlab.instruments.wiretap import sessions
-from rtlab.instruments.wiretap.packets_seen import PacketSeen
 from rtlab.instruments.wiretap.sessions import Session, Sessions
 
 UP, DOWN = Direction.TO_SERVER, Direction.TO_CLIENT
