@@ -101,6 +101,9 @@ class ReconnectingClient:
         """End the connection, or the attempts to come back. A second call does nothing."""
         await asyncio.sleep(0)  # python-socketio's shutdown fails if its attempts to come back have not quite begun
         await self._sio.shutdown()
+        http = self._sio.eio.http
+        if http is not None and not http.closed:  # after a poll that failed, python-engineio's own task may be later
+            await http.close()
         await self._end()
 
     async def open(self) -> Self:
