@@ -119,9 +119,11 @@ class Server(Doors):
             ValueError: no client is named, or one whose connect handler still runs, so that it can hear nothing yet.
             socketio.exceptions.TimeoutError: it did not answer in `timeout` seconds.
         """
-        if self.guards.empty_target_is_nobody and target_of(to, sid, self.guards) in (None, []):
+        target = target_of(to, sid, self.guards)
+        if self.guards.empty_target_is_nobody and target in (None, []):
             raise ValueError("call() asks one client: expected its id in to=, got none.")
-        if (sid or to) in self.held:
+        asked = (target,) if isinstance(target, str) else target or ()
+        if not self.held.keys().isdisjoint(asked):
             raise ValueError("call() asks a client that is connected: expected its connect handler to have ended.")
         return await super().call(event, data, to, sid, namespace, timeout, ignore_queue)
 

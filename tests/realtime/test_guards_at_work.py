@@ -7,6 +7,7 @@ import logging
 import aiohttp
 import msgpack
 import pytest
+import socketio
 from deadlines import WAIT_S
 from realtime.conformance.lab import Client
 from realtime.serving import ACK, CONNECT, DISCONNECT, EVENT, SERIALIZERS, echoes, serving
@@ -281,6 +282,19 @@ async def test_a_disconnect_in_connect_refuses(serializer, always_connect):
         assert not sio.unwanted
 
 
+@pytest.mark.parametrize("several", [list, tuple, set])
+async def test_a_call_takes_its_client_in_a_list_too(serializer, several):
+    async with serving(serializer) as (sio, lab, _):
+        client = await lab.client()
+        (sid,) = (pair[0] for pair in sio.manager.get_participants("/", None))
+        asking = asyncio.create_task(sio.call("question", to=several([sid]), timeout=WAIT_S))
+        question = await client.receive()
+        await client.send(Packet(ACK, data=["answer"], id=question.id))
+        assert await asking == "answer"
+        with pytest.raises(socketio.exceptions.TimeoutError):
+            await sio.call("question", to=several(["nobody"]), timeout=0.01)
+
+
 async def test_without_the_guard_a_disconnect_in_connect_is_passed_over(serializer):
     async with serving(serializer, Guards().without("refuse_on_disconnect")) as (sio, lab, _):
 
@@ -305,7 +319,7 @@ async def test_what_else_an_application_does_to_a_socket_that_is_not_in_yet_work
             async with sio.session(sid) as session:
                 session["age"] = 30
             await sio.emit("welcome", await sio.get_session(sid), to=sid)
-            for arguments in ({"to": sid}, {"sid": sid}):
+            for arguments in ({"to": sid}, {"sid": sid}, {"to": [sid]}, {"to": (sid,)}, {"to": {sid}}, {"sid": [sid]}):
                 with pytest.raises(ValueError, match="connect handler"):
                     await sio.call("question", **arguments)
             await journal.note("rooms", sorted(sio.rooms(sid), key=str) == sorted([sid, "kept"], key=str))
