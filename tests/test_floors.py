@@ -133,3 +133,80 @@ def test_no_module_is_long():
     """About 300 lines: more, and a file does two jobs."""
     long = {path.name: lines for path in MODULES if (lines := len(path.read_text().splitlines())) > 350}
     assert not long
+
+
+def module_name(path: Path) -> str:
+    """The name under which a file is imported."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def import_graph(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Which module imports which, wherever in the file; not what only type checkers see.
+
+    Args:
+        sources: the source of each module, by its name.
+    """
+    graph: dict[str, set[str]] = {}
+    for module, source in sources.items():
+        found = {name if name in sources else name.rpartition(".")[0] for _, name in imports(source)}
+        graph[module] = (found & sources.keys()) - {module}
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that reach one another."""
+
+    def reach(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = list(graph[start])
+        while todo:
+            each = todo.pop()
+            if each not in seen:
+                seen.add(each)
+                todo.extend(graph[each])
+        return seen
+
+    reached = {module: reach(module) for module in graph}
+    groups = {
+        tuple(sorted({module, *(each for each in reached[module] if module in reached[each])}))
+        for module in graph
+        if module in reached[module]
+    }
+    return sorted(map(list, groups))
+
+
+SOURCES = {module_name(path): path.read_text() for path in MODULES}
+
+
+def test_no_modules_import_each_other():
+    assert not circles(import_graph(SOURCES))
+
+
+def test_sub_packages_of_instruments_do_not_import_each_other():
+    graph: dict[str, set[str]] = {}
+    for module, targets in import_graph(SOURCES).items():
+        if module.startswith("rtlab.instruments."):
+            places = {".".join(each.split(".")[:3]) for each in targets if each.startswith("rtlab.instruments.")}
+            place = ".".join(module.split(".")[:3])
+            graph.setdefault(place, set()).update(places - {place})
+    assert not circles(graph)
+
+
+def test_the_folders_that_the_table_names_exist():
+    section = (ROOT / "CONTRIBUTING.md").read_text().split("\n## Floors\n")[1].split("\n## ")[0]
+    for _, where, what, _ in re.findall(r"^\| (\d) \|(.*?)\|(.*?)\|(.*?)\|$", section, re.MULTILINE):
+        package = re.findall(r"`(.+?)`", where)[0]
+        for folder in re.findall(r"`(\w+/)`", what):
+            assert (ROOT / package / folder / "__init__.py").is_file(), f"{package}{folder}"
+
+
+def test_circles_are_found():
+    sources = {
+        "rtlab.a": "from rtlab.b import B",
+        "rtlab.b": "def f():\n    from rtlab import c",
+        "rtlab.c": "import rtlab.a",
+        "rtlab.d": "from rtlab.a import A\nif TYPE_CHECKING:\n    from rtlab.e import E",
+        "rtlab.e": "from rtlab.d import D",
+    }
+    assert circles(import_graph(sources)) == [["rtlab.a", "rtlab.b", "rtlab.c"]]

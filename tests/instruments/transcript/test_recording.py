@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from rtlab.instruments.transcript import recording
 from rtlab.instruments.transcript.labels import make_labels
-from rtlab.instruments.transcript.recording import RAW_BYTES, Recording, arrange
+from rtlab.instruments.transcript.ordering import arrange
+from rtlab.instruments.transcript.recording import RAW_BYTES, Recording
 from rtlab.instruments.transcript.transcript import Direction, Kind, Row, Transcript
 
 UP, DOWN = Direction.TO_SERVER, Direction.TO_CLIENT
