@@ -44,7 +44,7 @@ CHROMIUM_FLAGS = (
 )
 WINDOW: ViewportSize = {"width": 1280, "height": 900}
 NOT_COPIED = (
-    ".venv",
+    ".venv*",
     ".git",
     "node_modules",
     "__pycache__",
