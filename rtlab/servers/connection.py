@@ -4,23 +4,23 @@ What lives here: `WebSocket`, the connection that servers and clients share, and
 `rtlab.wire`; this module moves bytes, waits, and keeps time. It must not know what the messages mean, nor how the
 opening handshake of either side goes; `websocket` does.
 
-How a connection is bounded: at most `QUEUE_MESSAGES` received messages wait for the handler; then reading from the
-socket stops, TCP's window fills, and the peer has to wait. In the other direction `send` waits while more than
-`WRITE_BYTES` are unsent.
+How a connection is bounded: received messages wait for the handler in an `Inbox` until they take `INBOX_BYTES` of
+memory; then decoding stops, and with it reading from the socket, TCP's window fills, and the peer has to wait. So a
+handler that reads nothing costs `INBOX_BYTES`, one message more (four times `max_message_size` as a `str`), and what
+asyncio had read before: `READ_BYTES`. In the other direction `send` waits while more than `WRITE_BYTES` are unsent.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
-import time
-from collections import deque
 from collections.abc import Callable
 from typing import Self
 
 from rtlab.errors import ConnectionClosed, UsageError
+from rtlab.servers.inbox import INBOX_BYTES, Inbox
 from rtlab.servers.options import Options
+from rtlab.servers.pings import Pings
 from rtlab.wire.frames import CloseCode
 from rtlab.wire.handshake import Request, Response, Upgrade
 from rtlab.wire.protocol import (
@@ -33,11 +33,10 @@ from rtlab.wire.protocol import (
     TextMessage,
 )
 
-__all__ = ["LINGER_S", "QUEUE_MESSAGES", "WRITE_BYTES", "WebSocket"]
+__all__ = ["LINGER_S", "READ_BYTES", "WRITE_BYTES", "WebSocket"]
 
-QUEUE_MESSAGES = 16
-"""Received messages that wait for the handler before reading stops. Enough to keep a handler busy, few enough that
-a slow one makes its peer wait instead of filling memory."""
+READ_BYTES = 256 * 1024
+"""Bytes that asyncio reads from a socket at once (`max_size` of its transports)."""
 LINGER_S = 2.0
 """Seconds that a peer has to close its half of TCP after we have closed ours."""
 WRITE_BYTES = 256 * 1024
@@ -66,14 +65,14 @@ class WebSocket(asyncio.Protocol):
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._connection: Connection | None = None  # set when the handshake is done
         self._head = b""
-        self._messages: deque[str | bytes] = deque()
+        self._inbox = Inbox()
         self._reading = True
         self._closing = False
         self._patience: asyncio.TimerHandle | None = None
         self._receiver: asyncio.Future[None] | None = None
         self._writable: asyncio.Future[None] | None = None
         self._lost: asyncio.Future[None] = self._loop.create_future()
-        self._pings: dict[bytes, tuple[asyncio.Future[float], float]] = {}
+        self._pings = Pings()
         self._keeper: asyncio.Task[None] | None = None
 
     # What an application calls
@@ -85,7 +84,7 @@ class WebSocket(asyncio.Protocol):
             ConnectionClosed: there is none, and will be none.
             UsageError: another task is waiting for one already.
         """
-        while not self._messages:
+        while not self._inbox:
             if self.closed is not None:
                 raise ConnectionClosed(self.closed.code, self.closed.reason, clean=self.closed.clean)
             if self._receiver is not None:
@@ -95,10 +94,9 @@ class WebSocket(asyncio.Protocol):
                 await self._receiver
             finally:
                 self._receiver = None
-        message = self._messages.popleft()
-        if not self._reading and len(self._messages) <= QUEUE_MESSAGES // 2:
-            self._reading = True
-            self._transport.resume_reading()
+        message = self._inbox.take()
+        if not self._reading and self._inbox.room >= INBOX_BYTES // 2:
+            self._decode()
         return message
 
     async def send(self, message: str | bytes) -> None:
@@ -127,15 +125,12 @@ class WebSocket(asyncio.Protocol):
             ConnectionClosed: the connection ended before.
         """
         connection = self._require_open()
-        payload = secrets.token_bytes(4)
-        future: asyncio.Future[float] = self._loop.create_future()
-        self._pings[payload] = future, time.perf_counter()
-        connection.ping(payload)
-        self._transport.write(connection.data_to_send())
-        try:
-            self.latency = await future
-        finally:
-            self._pings.pop(payload, None)
+
+        def send(payload: bytes) -> None:
+            connection.ping(payload)
+            self._transport.write(connection.data_to_send())
+
+        self.latency = await self._pings.latency(send)
         return self.latency
 
     async def close(self, code: int = CloseCode.NORMAL, reason: str = "") -> None:
@@ -216,12 +211,7 @@ class WebSocket(asyncio.Protocol):
                 self._head += data
                 self.handshake_received()
             return
-        events = self._connection.receive(data)
-        out = self._connection.data_to_send()
-        if out:
-            self._transport.write(out)
-        for event in events:
-            self._handle(event)
+        self._decode(data)
 
     def eof_received(self) -> bool:
         """The peer has closed its half of TCP; so do we."""
@@ -231,7 +221,7 @@ class WebSocket(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """TCP has ended, one way or another."""
+        """TCP has ended, one way or another. What was not decoded is lost with it, like what the kernel still had."""
         if self._connection is not None:
             for event in self._connection.receive_eof():
                 self._handle(event)
@@ -276,19 +266,35 @@ class WebSocket(asyncio.Protocol):
         if rest:
             self.data_received(rest)
 
+    def _decode(self, data: bytes = b"") -> None:
+        """Decode what has arrived for as long as there is room; with none, stop reading from the socket."""
+        connection = self._connection
+        assert connection is not None
+        while True:
+            events = connection.receive(data, max(1, self._inbox.room))
+            out = connection.data_to_send()
+            if out:
+                self._transport.write(out)
+            for event in events:
+                self._handle(event)
+            data = b""
+            full = self._inbox.room <= 0 and not self._closing
+            if full or not connection.undecoded:
+                break
+        if full is self._reading:
+            self._reading = not full
+            if full:
+                self._transport.pause_reading()
+            else:
+                self._transport.resume_reading()
+
     def _handle(self, event: Event) -> None:
         if isinstance(event, (TextMessage, BinaryMessage)):
             if self._closing:
                 return
-            self._messages.append(event.data)
-            if len(self._messages) >= QUEUE_MESSAGES and self._reading:
-                self._reading = False
-                self._transport.pause_reading()
+            self._inbox.put(event)
         elif isinstance(event, Pong):
-            if event.payload in self._pings:
-                future, sent = self._pings[event.payload]
-                if not future.done():
-                    future.set_result(time.perf_counter() - sent)
+            self._pings.answered(event.payload)
         elif isinstance(event, Closed):
             self._end(event)
         else:
@@ -298,10 +304,7 @@ class WebSocket(asyncio.Protocol):
 
     def _end(self, closed: Closed) -> None:
         self.closed = closed
-        for future, _ in self._pings.values():
-            if not future.done():
-                future.set_exception(ConnectionClosed(closed.code, closed.reason, clean=closed.clean))
-                future.exception()  # whoever awaited it may be gone
+        self._pings.ended(closed)
         self.close_transport(closed)
 
     def close_transport(self, closed: Closed) -> None:
@@ -325,8 +328,7 @@ class WebSocket(asyncio.Protocol):
     def _read_on(self) -> None:
         """Nobody takes messages any more, but the peer's last words stand behind them."""
         if not self._reading:
-            self._reading = True
-            self._transport.resume_reading()
+            self._decode()
 
     def _require_open(self) -> Connection:
         if self.closed is not None:

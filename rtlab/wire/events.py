@@ -5,6 +5,7 @@ What lives here: one frozen value for each kind. They hold whole messages; frame
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from rtlab.errors import ProtocolError
@@ -18,12 +19,23 @@ class TextMessage:
 
     data: str
 
+    @property
+    def held(self) -> int:
+        """Bytes of memory that the message takes: up to four for a byte of the wire, since one emoji is enough to
+        make every character of a `str` four bytes wide."""
+        return sys.getsizeof(self.data)
+
 
 @dataclass(frozen=True, slots=True)
 class BinaryMessage:
     """A whole binary message."""
 
     data: bytes
+
+    @property
+    def held(self) -> int:
+        """Bytes of memory that the message takes."""
+        return sys.getsizeof(self.data)
 
 
 @dataclass(frozen=True, slots=True)

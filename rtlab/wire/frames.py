@@ -198,8 +198,9 @@ class FrameParser:
                 self._parts.append(part)
                 if self._missing:
                     break
-                yield _frame(self._first, b"".join(self._parts))
-                self._parts.clear()
+                payload = b"".join(self._parts)
+                self._parts.clear()  # before the frame is given: it may be long until the next one is asked for
+                yield _frame(self._first, payload)
                 continue
             if end - position < 2:
                 break

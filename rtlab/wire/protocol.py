@@ -1,4 +1,4 @@
-"""The state of one connection after the handshake: messages out of frames, and the closing handshake.
+"""The state of one connection after the handshake: events out of bytes, and the closing handshake.
 
 What lives here: `Connection`, which takes the bytes that arrive and gives events, and gives the bytes to send for
 what the application wants to say (RFC 6455 §5.4 to §7). Server and client are the same code with two differences:
@@ -10,11 +10,12 @@ Which state may follow which is the table `TRANSITIONS`; anything else is a bug 
 
 from __future__ import annotations
 
-import codecs
 import enum
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 
 from rtlab.errors import ProtocolError, UsageError
+from rtlab.wire.assembling import MAX_FRAGMENTS, MAX_MESSAGE_SIZE, MessageAssembler, not_utf8
 from rtlab.wire.deflate import Deflate
 from rtlab.wire.events import BinaryMessage, Closed, Event, Ping, Pong, TextMessage
 from rtlab.wire.frames import CONTROL_LIMIT, CloseCode, Frame, FrameParser, Opcode, encode_frame
@@ -32,11 +33,6 @@ __all__ = [
     "State",
     "TextMessage",
 ]
-
-MAX_MESSAGE_SIZE = 1024 * 1024
-"""Bytes that a message may have, after decompression. Four times that is what one slow peer can make us hold."""
-MAX_FRAGMENTS = 1024
-"""Frames that a message may consist of: each costs an object, however little it carries."""
 
 
 class State(enum.Enum):
@@ -68,6 +64,9 @@ class Connection:
     Feed it with `receive`, speak through `text`, `binary`, `ping`, `pong` and `close`, and write whatever
     `data_to_send` gives to the socket after each of them.
 
+    What it holds of what has arrived: a message that is not whole yet (see `MessageAssembler`), and what `receive` was
+    given and has left undecoded.
+
     Args:
         masking_key: gives 4 unpredictable bytes for each frame of a client; None makes this a server (§5.3).
         deflate: the compression that the handshake has agreed on.
@@ -85,21 +84,12 @@ class Connection:
     ) -> None:
         self.state = State.OPEN
         self.deflate = deflate
-        self.max_message_size = max_message_size
-        self.max_fragments = max_fragments
         self._masking_key = masking_key
         self._parser = FrameParser(masked=masking_key is None, max_size=max_message_size, rsv1=deflate is not None)
         self._out: list[bytes] = []
-        # The message that is arriving in fragments:
-        self._opcode: Opcode | None = None
-        self._compressed = False
-        self._fragments: list[bytes] = []
-        self._count = 0
-        self._size = 0
-        # How far its text has been checked before its end: whole fragments, parts of the frame that is arriving, and
-        # the bytes in those parts.
-        self._checker: codecs.IncrementalDecoder | None = None
-        self._checked = (0, 0, 0)
+        self._arrived: deque[bytes] = deque()
+        self._frames: Iterator[Frame] | None = None  # those in what has arrived, as far as they were not asked for
+        self._message = MessageAssembler(self._parser, deflate, max_message_size, max_fragments)
 
     def data_to_send(self) -> bytes:
         """What has to be written to the socket now. Empties the list."""
@@ -107,28 +97,51 @@ class Connection:
         self._out.clear()
         return data
 
-    def receive(self, data: bytes) -> list[Event]:
-        """Take what has arrived; gives what it means. A peer that breaks the rules gives a `Closed` with the error."""
+    @property
+    def undecoded(self) -> bool:
+        """Whether `receive` has stopped at its budget, and left something of what has arrived."""
+        return self._frames is not None
+
+    def receive(self, data: bytes, budget: int | None = None) -> list[Event]:
+        """Take what has arrived; gives what it means. A peer that breaks the rules gives a `Closed` with the error.
+
+        Args:
+            data: the bytes from the socket; none to go on with what was left `undecoded`.
+            budget: bytes of memory. With the message that reaches them decoding stops, so that a few bytes of
+                compressed zeros do not become all their megabytes at once; None decodes everything.
+        """
         events: list[Event] = []
         if self.state is State.CLOSED:
             return events
+        self._arrived.append(data)
+        if self._frames is None:
+            self._frames = self._incoming()
+        held = 0
         try:
-            for frame in self._parser.feed(data):
-                event = self._data(frame) if frame.opcode < Opcode.CLOSE else self._control(frame)
-                if event is not None:
-                    events.append(event)
-                    if isinstance(event, Closed):
+            for frame in self._frames:
+                event = self._message.add(frame) if frame.opcode < Opcode.CLOSE else self._control(frame)
+                if event is None:
+                    continue
+                events.append(event)
+                if isinstance(event, Closed):
+                    self._drop_arrived()
+                    return events
+                if budget is not None and isinstance(event, (TextMessage, BinaryMessage)):
+                    held += event.held
+                    if held >= budget:
                         return events
-            if self._opcode is not None or self._parser.arriving is not None:
-                self._check_early()
+            self._frames = None
+            self._message.check_early()
         except ProtocolError as error:
             events.append(self._fail(error))
+            self._drop_arrived()
         return events
 
     def receive_eof(self) -> list[Event]:
         """The peer closed TCP. Gives a `Closed` unless one was given before."""
         was = self.state
         self._move("end of stream")
+        self._drop_arrived()
         return [] if was is State.CLOSED else [Closed(int(CloseCode.ABNORMAL), clean=False)]
 
     def text(self, data: str) -> None:
@@ -137,7 +150,7 @@ class Connection:
         Raises:
             UsageError: the connection is closing or closed.
         """
-        self._message(Opcode.TEXT, data.encode())
+        self._send_message(Opcode.TEXT, data.encode())
 
     def binary(self, data: bytes) -> None:
         """Send a binary message.
@@ -145,7 +158,7 @@ class Connection:
         Raises:
             UsageError: the connection is closing or closed.
         """
-        self._message(Opcode.BINARY, data)
+        self._send_message(Opcode.BINARY, data)
 
     def ping(self, payload: bytes = b"") -> None:
         """Send a ping; the peer answers with a pong of the same payload (§5.5.2).
@@ -184,7 +197,7 @@ class Connection:
             self._send(Frame(Opcode.CLOSE, payload))
             self._move("send close")
 
-    def _message(self, opcode: Opcode, payload: bytes) -> None:
+    def _send_message(self, opcode: Opcode, payload: bytes) -> None:
         self._expect_open()
         if self.deflate is not None and self.deflate.worthwhile(len(payload)):
             self._send(Frame(opcode, self.deflate.compress(payload), rsv1=True))
@@ -204,74 +217,14 @@ class Connection:
         if self.state is not State.OPEN:
             raise UsageError(f"Nothing can be sent: the connection is {self.state.value}.")
 
-    def _data(self, frame: Frame) -> Event | None:
-        if frame.opcode is Opcode.CONTINUATION:
-            if self._opcode is None:
-                raise ProtocolError("a continuation of no message", rule="RFC 6455 §5.4")
-            if frame.rsv1:
-                raise ProtocolError("RSV1 on a continuation", rule="RFC 7692 §6.1")
-        else:
-            if self._opcode is not None:
-                raise ProtocolError("a new message within a fragmented one", rule="RFC 6455 §5.4")
-            self._opcode, self._compressed = frame.opcode, frame.rsv1
-        payload = frame.payload
-        if self._compressed:
-            assert self.deflate is not None  # else the parser refuses RSV1
-            payload = self.deflate.decompress(payload, self.max_message_size - self._size, fin=frame.fin)
-        if not frame.fin:
-            self._count += 1
-            if self._count >= self.max_fragments:
-                raise ProtocolError(
-                    f"expected messages of at most {self.max_fragments} frames",
-                    rule="RFC 6455 §10.4",
-                    code=CloseCode.POLICY_VIOLATION,
-                )
-            self._fragments.append(payload)
-            self._size += len(payload)
-            self._parser.max_size = self.max_message_size - (0 if self._compressed else self._size)
-            return None
-        if self._fragments:
-            payload = b"".join([*self._fragments, payload])
-        opcode = self._opcode
-        if self._count or self._checker is not None:
-            self._forget_message()
-        self._opcode = None
-        if opcode is Opcode.BINARY:
-            return BinaryMessage(payload)
-        try:
-            return TextMessage(payload.decode())
-        except UnicodeDecodeError as error:
-            raise _not_utf8(error) from None
+    def _incoming(self) -> Iterator[Frame]:
+        while self._arrived:
+            yield from self._parser.feed(self._arrived.popleft())
 
-    def _forget_message(self) -> None:
-        self._fragments.clear()
-        self._count = self._size = 0
-        self._parser.max_size = self.max_message_size
-        self._checker = None
-        self._checked = (0, 0, 0)
-
-    def _check_early(self) -> None:
-        """Check what has arrived of a text message (§8.1): bad UTF-8 is answered before the message ends."""
-        opcode, compressed, parts = self._parser.arriving or (Opcode.CONTINUATION, False, [])
-        if opcode is Opcode.TEXT or (opcode is Opcode.CONTINUATION and self._opcode is Opcode.TEXT):
-            parts = [] if compressed or self._compressed else parts
-        elif self._opcode is Opcode.TEXT:
-            parts = []  # a control frame is arriving between fragments
-        else:
-            return
-        if self._checker is None:
-            self._checker = codecs.getincrementaldecoder("utf-8")()
-        fragments, seen, size = self._checked
-        try:
-            for fragment in self._fragments[fragments:]:
-                self._checker.decode(fragment[size:])
-                seen = size = 0
-            for part in parts[seen:]:
-                self._checker.decode(part)
-                size += len(part)
-        except UnicodeDecodeError as error:
-            raise _not_utf8(error) from None
-        self._checked = (len(self._fragments), len(parts) or seen, size)
+    def _drop_arrived(self) -> None:
+        """Nothing that follows has a meaning."""
+        self._frames = None
+        self._arrived.clear()
 
     def _control(self, frame: Frame) -> Event:
         if frame.opcode is Opcode.PING:
@@ -307,7 +260,7 @@ def _read_close(payload: bytes) -> tuple[int, str]:
     try:
         return code, payload[2:].decode()
     except UnicodeDecodeError as error:
-        raise _not_utf8(error) from None
+        raise not_utf8(error) from None
 
 
 def _may_be_sent(code: int) -> bool:
@@ -316,10 +269,3 @@ def _may_be_sent(code: int) -> bool:
 
 _SENDABLE = frozenset(CloseCode) - {CloseCode.NO_STATUS, CloseCode.ABNORMAL}
 """§7.4.1 and the registry of §11.7; 1015 stands for a failed TLS handshake and is not in the enumeration."""
-
-
-def _not_utf8(error: UnicodeDecodeError) -> ProtocolError:
-    octets = error.object[error.start : error.start + 4].hex(" ")
-    return ProtocolError(
-        f"text that is not UTF-8: {octets} ({error.reason})"[:123], rule="RFC 6455 §8.1", code=CloseCode.INVALID_DATA
-    )

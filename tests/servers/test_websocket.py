@@ -5,6 +5,7 @@ import contextlib
 import json
 import math
 import socket
+import tracemalloc
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from deadlines import WAIT_S
 import rtlab
 from rtlab.errors import ConnectionClosed, HandshakeError, UsageError
 from rtlab.servers import echo, programs
-from rtlab.servers.connection import QUEUE_MESSAGES, WRITE_BYTES
+from rtlab.servers.connection import READ_BYTES, WRITE_BYTES
+from rtlab.servers.inbox import INBOX_BYTES
 from rtlab.servers.supervisor import Child
-from rtlab.servers.websocket import Endpoint, Options, connect, serve
-from rtlab.wire.deflate import DeflateOptions
+from rtlab.servers.websocket import Endpoint, Options, WebSocket, connect, serve
+from rtlab.wire.assembling import MAX_MESSAGE_SIZE
+from rtlab.wire.deflate import Deflate, DeflateOptions
 from rtlab.wire.frames import Frame, Opcode, encode_frame
+from rtlab.wire.handshake import Headers, Response, Upgrade
 
 ROOT = Path(__file__).parent.parent.parent
 MESSAGES = ["hello", "", "Grüße, 世界", b"\x00\xff", b"", "x" * 200, b"y" * 70_000, "z" * 300_000]
@@ -250,12 +254,128 @@ async def test_a_slow_handler_makes_its_peer_wait():
             before = sent
             await asyncio.sleep(0.1)
         assert 0 < sent < 400, "40 MB do not fit into sockets and queues"
-        (side,) = server.connections
-        assert len(side._messages) <= QUEUE_MESSAGES + 3, "what one read brought may overshoot"
         release.set()
         await flooding
         await client.close()
     assert received == [100_000] * 400
+
+
+class Stepwise(WebSocket):
+    """A connection whose socket is driven by hand: it is given everything that there is, as long as it reads."""
+
+    def __init__(self, deflate):
+        super().__init__(Options(ping_interval=None, deflate=None))
+        self.connection_made(FakeTransport())
+        self._begin(Upgrade(Response(101, Headers()), deflate=deflate), b"", None)
+
+    def read_all(self, stream: bytes) -> int:
+        """Give it the stream as asyncio would; how many bytes of it were taken."""
+        position = 0
+        while position < len(stream) and self._transport.reading:
+            self.data_received(stream[position : position + READ_BYTES])
+            position += READ_BYTES
+        return position
+
+
+class FakeTransport(asyncio.Transport):
+    """A socket that only remembers whether it is to be read."""
+
+    reading = True
+
+    def pause_reading(self):
+        self.reading = False
+
+    def resume_reading(self):
+        self.reading = True
+
+    def write(self, data):
+        pass
+
+    def set_write_buffer_limits(self, high=None, low=None):
+        pass
+
+    def can_write_eof(self):
+        return False
+
+    def close(self):
+        pass
+
+
+def frames_of(message: str | bytes, compressed: bool) -> bytes:
+    """A message as a client's frame."""
+    payload = message.encode() if isinstance(message, str) else message
+    if compressed:
+        payload = Deflate(DeflateOptions(client_no_context_takeover=True), client=True).compress(payload)
+    opcode = Opcode.TEXT if isinstance(message, str) else Opcode.BINARY
+    return encode_frame(Frame(opcode, payload, rsv1=compressed), b"abcd")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    "message",
+    [
+        bytes(MAX_MESSAGE_SIZE),
+        bytes(64 * 1024),
+        "x" * (MAX_MESSAGE_SIZE - 4) + "😀",
+        "x" * 1000 + "😀",
+        "x",
+        b"",
+    ],
+    ids=["1 MiB", "64 KiB", "1 MiB with an emoji", "1 kB with an emoji", "one character", "nothing"],
+)
+async def test_a_handler_that_reads_nothing_holds_what_the_docstring_says(message, compressed):
+    stream = frames_of(message, compressed) * (3 if len(message) > 2**19 and not compressed else 1)
+    stream *= max(1, 8 * 2**20 // len(stream))
+    bound = INBOX_BYTES + 4 * MAX_MESSAGE_SIZE + READ_BYTES + 64 * 1024
+    stalled = Stepwise(Deflate(DeflateOptions(client_no_context_takeover=True), client=False))
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        taken = stalled.read_all(stream)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < len(stream), "it stops reading"
+    assert not stalled._transport.reading
+    assert after - before < bound, f"{after - before:,} bytes held, expected at most {bound:,}"
+
+
+async def test_what_was_left_undecoded_arrives_once_and_in_order():
+    side = Stepwise(Deflate(DeflateOptions(client_no_context_takeover=True), client=False))
+    sent = [f"{number}:" + "x" * 60_000 for number in range(300)]
+    stream = b"".join(frames_of(message, compressed=True) for message in sent)
+    stream += encode_frame(Frame(Opcode.CLOSE, (1000).to_bytes(2, "big")), b"abcd")
+    received = []
+    position = side.read_all(stream)
+    assert side.closed is None, "its close frame stands behind what was not decoded"
+    for _ in sent:
+        received.append(await side.recv())
+        position += side.read_all(stream[position:])
+    assert received == sent
+    with pytest.raises(ConnectionClosed) as closed:
+        await side.recv()
+    assert closed.value.code == 1000
+
+
+async def test_a_handler_that_ends_with_much_left_still_sees_the_close_frame():
+    side = Stepwise(Deflate(DeflateOptions(client_no_context_takeover=True), client=False))
+    stream = frames_of(bytes(MAX_MESSAGE_SIZE), compressed=True) * 100
+    side.data_received(stream + encode_frame(Frame(Opcode.CLOSE, (1000).to_bytes(2, "big")), b"abcd"))
+    assert side.closed is None
+    side.begin_close(1001)
+    assert side._transport.reading
+    assert side.closed is not None
+    assert (side.closed.code, side.closed.clean) == (1000, True)
+
+
+async def test_a_connection_that_is_lost_with_much_left_ends_after_what_was_decoded():
+    side = Stepwise(Deflate(DeflateOptions(client_no_context_takeover=True), client=False))
+    side.data_received(frames_of(bytes(MAX_MESSAGE_SIZE), compressed=True) * 100)
+    side.connection_lost(ConnectionResetError())
+    assert len(await side.recv()) == MAX_MESSAGE_SIZE
+    with pytest.raises(ConnectionClosed) as closed:
+        await side.recv()
+    assert closed.value.code == 1006
 
 
 async def test_a_peer_that_does_not_read_makes_send_wait():

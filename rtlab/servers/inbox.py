@@ -1,0 +1,53 @@
+"""What a WebSocket connection has received and its handler has not taken yet.
+
+What lives here: `Inbox`, which counts it in bytes of memory, and the bound. It must not know the socket; `connection`
+stops reading from it while the inbox is full.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from rtlab.wire.events import BinaryMessage, TextMessage
+
+__all__ = ["INBOX_BYTES", "Inbox"]
+
+INBOX_BYTES = 1024 * 1024
+"""Bytes of memory that received messages take before reading stops. Enough to keep a handler busy, few enough that a
+slow one makes its peer wait instead of filling memory. The message that reaches it is the last; it may be as large as
+messages may be."""
+ENTRY_BYTES = 24
+"""What a message costs beside itself: a place in the queue, and its size."""
+
+
+class Inbox:
+    """Messages in their order, and what they cost."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        """Bytes of memory that the messages take."""
+        self._messages: deque[tuple[str | bytes, int]] = deque()
+
+    def put(self, message: TextMessage | BinaryMessage) -> None:
+        """Add one at the end."""
+        size = message.held + ENTRY_BYTES
+        self._messages.append((message.data, size))
+        self.held += size
+
+    def take(self) -> str | bytes:
+        """The oldest.
+
+        Raises:
+            IndexError: there is none.
+        """
+        message, size = self._messages.popleft()
+        self.held -= size
+        return message
+
+    @property
+    def room(self) -> int:
+        """Bytes until it is full; 0 or less if it is."""
+        return INBOX_BYTES - self.held
+
+    def __len__(self) -> int:
+        return len(self._messages)
