@@ -1,7 +1,7 @@
 """An Engine.IO server on aiohttp (Engine.IO protocol v4).
 
 What lives here: `Engine`, which stands in for `engineio.AsyncServer` below a Socket.IO server: it takes its options,
-keeps its names, and owns the sessions. `endpoint` answers the requests. It must not know Socket.IO.
+keeps its names, and owns the sessions. `http_side` answers the requests. It must not know Socket.IO.
 
 It inherits the reading of options, the CORS rules and the cookies; the sessions are ours. python-engineio's own have a
 queue without a bound, a monitor that finds dead peers late, and a body of 16 packets.
@@ -13,12 +13,13 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+import engineio
 from aiohttp import web
 from engineio import packet as engineio_packet
 
 from rtlab.errors import ProtocolError, UsageError
-from rtlab.realtime.endpoint import Endpoint
 from rtlab.realtime.guards import Guards
+from rtlab.realtime.http_side import HttpSide
 from rtlab.realtime.limits import CLOSE_S, LONGEST_PING_S, SOCKET_ID_PREFIX
 from rtlab.realtime.message import Message
 from rtlab.realtime.session import Reason, Session, is_cancelled
@@ -32,7 +33,7 @@ LINGER_S = 10.0
 """Seconds in which a client that polls can still fetch what the server said last before it closed the session."""
 
 
-class Engine(Endpoint):
+class Engine(engineio.AsyncServer):  # type: ignore[misc]
     """An Engine.IO server with the options of `engineio.AsyncServer`, for aiohttp.
 
     Args:
@@ -51,6 +52,8 @@ class Engine(Endpoint):
         self.monitors = options.get("monitor_clients") is not False
         self.sockets: dict[str, Session] = {}
         self.lingering: dict[str, Session] = {}
+        """Sessions that the server has closed, and whose clients have not fetched the news yet."""
+        self._http = HttpSide(self)
         self._tasks: set[asyncio.Task[None]] = set()
         if guards.whole_ping_interval:
             _check_ping("ping_interval", self.ping_interval, whole=True)
@@ -62,6 +65,10 @@ class Engine(Endpoint):
         """Answer requests below this path of an app, and close the sessions when it shuts down."""
         app.router.add_route("*", f"/{engineio_path.strip('/')}/", self.handle_request)
         app.on_shutdown.append(self._on_shutdown)
+
+    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request for the endpoint: a handshake, a poll, a post or an upgrade."""
+        return await self._http.answer(request)
 
     def generate_id(self) -> str:
         """A new Socket.IO id. It cannot be guessed, and no room of an application can have such a name."""

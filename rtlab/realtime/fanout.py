@@ -45,6 +45,7 @@ class Fanout(socketio.AsyncManager):  # type: ignore[misc]
             callback: called with what a client acknowledges.
             to: another name for `room`.
         """
+        # Once more than in Server.emit: what another process emits, or an application on the manager, comes in here.
         target = target_of(to, room, self.server.guards)
         if target != [] and namespace in self.rooms:
             self._deliver(event, data, namespace, target, skip_sid, callback)
@@ -81,7 +82,7 @@ class Fanout(socketio.AsyncManager):  # type: ignore[misc]
         return Message.of(packet.encode())
 
     def _tell(self, hears: Iterable[tuple[str, str]], message: Message) -> None:
-        sockets, held = self.server.eio.sockets, self.server.held
+        sockets, held = self.server.eio.sockets, self.server.gate.held
         for sid, eio_sid in hears:
             if held and sid in held:
                 held[sid].add(message)

@@ -13,10 +13,10 @@ from rtlab.errors import UsageError
 from rtlab.realtime.limits import (
     ATTACHMENTS_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
-    MAX_ATTACHMENTS,
     MAX_PACKETS_PER_PAYLOAD,
     MAX_QUEUED_BYTES,
 )
+from rtlab.wire.socketio import MAX_ATTACHMENTS
 
 __all__ = ["Guards"]
 

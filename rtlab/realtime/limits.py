@@ -11,7 +11,6 @@ __all__ = [
     "CONNECT_TIMEOUT_S",
     "INBOX_MESSAGES",
     "LONGEST_PING_S",
-    "MAX_ATTACHMENTS",
     "MAX_PACKETS_PER_PAYLOAD",
     "MAX_QUEUED_BYTES",
     "PACKETS_PER_GET",
@@ -27,8 +26,6 @@ MAX_PACKETS_PER_PAYLOAD = 10_000
 """Packets in the body of one POST. A JavaScript client sends all that it has at once, so this is far above a burst."""
 PACKETS_PER_GET = 16
 """Packets that one GET takes away. The Python client gives its session up over more; the others fetch again."""
-MAX_ATTACHMENTS = 10
-"""Binary attachments of one packet: the default of socket.io-parser 4.2."""
 ATTACHMENTS_TIMEOUT_S = 20.0
 """Seconds that a packet may wait for its attachments."""
 LONGEST_PING_S = 3600

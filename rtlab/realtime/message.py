@@ -10,12 +10,11 @@ import zlib
 from base64 import b64encode
 from collections.abc import Sequence
 
+from rtlab.wire.deflate import TAIL
+from rtlab.wire.engineio import SEPARATOR
 from rtlab.wire.frames import Frame, Opcode, encode_frame
 
 __all__ = ["CLOSE", "NOOP", "PING", "Message"]
-
-SYNC_TAIL = b"\x00\x00\xff\xff"
-"""What ends a flushed deflate block, and is not sent (RFC 7692 §7.2.1)."""
 
 
 class Message:
@@ -62,7 +61,7 @@ class Message:
     def body(self) -> str:
         """The text for the body of a poll."""
         if self._body is None:
-            self._body = "\x1e".join(
+            self._body = SEPARATOR.join(
                 each if isinstance(each, str) else "b" + b64encode(each).decode() for each in self.packets
             )
         return self._body
@@ -75,7 +74,7 @@ def _frame(opcode: Opcode, payload: bytes, window_bits: int, threshold: int) -> 
     # So one compressed frame serves all who agreed on the same window, and no connection holds a compressor.
     deflate = zlib.compressobj(wbits=-window_bits)
     packed = deflate.compress(payload) + deflate.flush(zlib.Z_SYNC_FLUSH)
-    return encode_frame(Frame(opcode, packed.removesuffix(SYNC_TAIL), rsv1=True))
+    return encode_frame(Frame(opcode, packed.removesuffix(TAIL), rsv1=True))
 
 
 CLOSE, PING, NOOP = Message("1"), Message("2"), Message("6")

@@ -1,7 +1,7 @@
 """A Socket.IO server for aiohttp without the gaps of python-socketio.
 
 What lives here: `Server`, which takes the place of `socketio.AsyncServer(...)`. It applies the guards; the rules
-themselves are in `rules`, the switches in `guards`, the sessions below in `engine`.
+themselves are in `rules`, the switches in `guards`, who is let in in `namespace_gate`, the sessions below in `engine`.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from socketio import packet as kinds
 
 from rtlab.errors import ProtocolError, UsageError
 from rtlab.realtime import compat
-from rtlab.realtime.doors import EXCHANGE, Client, Doors
 from rtlab.realtime.engine import Engine
 from rtlab.realtime.fanout import guarded
 from rtlab.realtime.guards import Guards
-from rtlab.realtime.packets import packet_class, reader
+from rtlab.realtime.message import Message
+from rtlab.realtime.namespace_gate import EXCHANGE, Client, NamespaceGate
+from rtlab.realtime.packets import packet_class
 from rtlab.realtime.rules import event_name, refuse_socket_id, target_of
 from rtlab.realtime.session import Reason
 from rtlab.wire.socketio import Packet, PacketType
@@ -26,7 +27,7 @@ from rtlab.wire.socketio import Packet, PacketType
 __all__ = ["Server"]
 
 
-class Server(Doors):
+class Server(socketio.AsyncServer):  # type: ignore[misc]
     """A Socket.IO server with the arguments and methods of `socketio.AsyncServer`, on aiohttp.
 
     Args:
@@ -53,10 +54,9 @@ class Server(Doors):
         **options: Any,
     ) -> None:
         compat.check()
+        self.eio: Engine
         self.guards = guards or Guards()
-        self.held = {}
-        self.unwanted = set()
-        self._clients = {}
+        self.gate = NamespaceGate(self, self.guards)
         super().__init__(
             client_manager=guarded(client_manager or socketio.AsyncManager()),
             logger=logger,
@@ -123,7 +123,7 @@ class Server(Doors):
         if self.guards.empty_target_is_nobody and target in (None, []):
             raise ValueError("call() asks one client: expected its id in to=, got none.")
         asked = (target,) if isinstance(target, str) else target or ()
-        if not self.held.keys().isdisjoint(asked):
+        if not self.gate.held.keys().isdisjoint(asked):
             raise ValueError("call() asks a client that is connected: expected its connect handler to have ended.")
         return await super().call(event, data, to, sid, namespace, timeout, ignore_queue)
 
@@ -151,7 +151,7 @@ class Server(Doors):
         """Put a socket out of a namespace, wherever it lives. While its connect handler runs, that refuses it."""
         namespace = namespace or "/"
         if self.guards.refuse_on_disconnect and self.manager.is_pre_connected(sid, namespace):
-            self.unwanted.add(sid)
+            self.gate.unwanted.add(sid)
             return
         here = self.manager.is_connected(sid, namespace)
         if not here and not ignore_queue:
@@ -159,7 +159,7 @@ class Server(Doors):
         if here:
             eio_sid = self.manager.pre_disconnect(sid, namespace=namespace)
             await self._send_packet(eio_sid, self.packet_class(kinds.DISCONNECT, namespace=namespace))
-            await self._part(eio_sid, sid, namespace, Reason.SERVER_DISCONNECT)
+            await self.gate.part(eio_sid, sid, namespace, Reason.SERVER_DISCONNECT)
 
     def instrument(self, *_: Any, **__: Any) -> Any:
         """The Socket.IO Admin UI cannot look into this server.
@@ -176,16 +176,15 @@ class Server(Doors):
 
     async def _handle_eio_connect(self, eio_sid: str, environ: dict[str, Any]) -> None:
         await super()._handle_eio_connect(eio_sid, environ)
-        self._clients[eio_sid] = Client(reader(self.packet_class, self.guards.max_attachments))
-        self._expect_connect(eio_sid)
+        self.gate.opened(eio_sid)
 
     async def _handle_eio_message(self, eio_sid: str, data: str | bytes) -> None:
         if not self.guards.strict_packets:
             await super()._handle_eio_message(eio_sid, data)
             return
-        client = self._clients[eio_sid]
+        client = self.gate.clients[eio_sid]
         packet = client.reader.add(data)
-        self._expect_attachments(eio_sid, client)
+        self.gate.expect_attachments(eio_sid, client)
         if packet is not None:
             await self._handle_packet(eio_sid, client, packet)
 
@@ -206,11 +205,17 @@ class Server(Doors):
         elif packet.id:  # 0 is none of ours: python-socketio keeps its counter there, and a client could call it away
             await self._handle_ack(eio_sid, namespace, packet.id, packet.data)
 
+    async def _handle_connect(self, eio_sid: str, namespace: str, data: Any) -> None:
+        await self.gate.connect(eio_sid, namespace or "/", data)
+
+    async def _handle_disconnect(self, eio_sid: str, namespace: str, reason: str | None = None) -> None:
+        await self.gate.leave(eio_sid, namespace or "/", reason or Reason.CLIENT_DISCONNECT)
+
+    async def _send_packet(self, eio_sid: str, pkt: Any) -> None:
+        self.eio.send_message(eio_sid, Message.of(pkt.encode()))
+
     async def _handle_eio_disconnect(self, eio_sid: str, reason: str) -> None:
-        client = self._clients.pop(eio_sid)
-        for timer in (client.connect_timer, client.attachments_timer):
-            if timer is not None:
-                timer.cancel()
+        self.gate.closed(eio_sid)
         await super()._handle_eio_disconnect(eio_sid, reason)
         self._binary_packet.pop(eio_sid, None)
 

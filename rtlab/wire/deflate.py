@@ -1,7 +1,8 @@
 """permessage-deflate: compression of messages (RFC 7692).
 
 What lives here: the negotiation of the extension's four parameters in both roles, and compressing and
-decompressing single messages. It must not know frames; `protocol` sets and reads RSV1. zlib is the only help.
+decompressing single messages. It must not know frames, where RSV1 is set and read, nor how the header that negotiates
+is written; `extensions` does. zlib is the only help.
 
 zlib cannot compress with a window of 8 bits (it uses 9 and says so only to itself), so a server declines an offer
 that asks it to, and takes the next one. It decompresses such a window without trouble.
@@ -11,13 +12,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rtlab.errors import HandshakeError, ProtocolError
+from rtlab.wire.extensions import Parameters
 from rtlab.wire.frames import CloseCode
 
-__all__ = ["Deflate", "DeflateOptions", "Parameters", "accept_offer", "accept_response", "parse_extensions"]
+__all__ = ["NAME", "TAIL", "Deflate", "DeflateOptions", "accept_offer", "accept_response"]
 
 NAME = "permessage-deflate"
 TAIL = b"\x00\x00\xff\xff"
@@ -28,9 +30,6 @@ MEMORY_LEVEL = 5
 """zlib's memLevel: 8 would cost 128 KiB per connection more, for a percent or two of size."""
 THRESHOLD = 32
 """Bytes below which a message is sent as it is: a deflated block is hardly ever smaller."""
-
-Parameters = Sequence[tuple[str, str | None]]
-"""An extension's parameters, names and values; None for one without a value."""
 
 
 @dataclass(frozen=True)
@@ -190,39 +189,6 @@ class Deflate:
         if fin and (self._forget_theirs or self._decompressor.eof):
             self._decompressor = None  # eof: the peer ended its stream with a final block (§7.2.3.4)
         return out
-
-
-TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-"""RFC 9110 §5.6.2."""
-PARAMETER = re.compile(
-    rf';\s*(?P<name>{TOKEN.pattern})\s*(?:=\s*(?:(?P<plain>{TOKEN.pattern})|"(?P<quoted>(?:[^"\\]|\\.)*)")\s*)?'
-)
-"""RFC 6455 §9.1; what a quoted value holds once it is unquoted is for the extension to judge."""
-_EXTENSION = re.compile(rf"\s*({TOKEN.pattern})\s*((?:{re.sub('[?]P<[a-z]+>', '?:', PARAMETER.pattern)})*)(?:,|$)")
-
-
-def parse_extensions(value: str) -> list[tuple[str, Parameters]]:
-    """The extensions in a Sec-WebSocket-Extensions field (RFC 6455 §9.1), several fields joined by commas.
-
-    Raises:
-        HandshakeError: it does not follow the grammar.
-    """
-    found: list[tuple[str, Parameters]] = []
-    position = 0
-    while value[position:].strip(" \t,"):
-        position += len(value[position:]) - len(value[position:].lstrip(" \t,"))
-        match = _EXTENSION.match(value, position)
-        if not match:
-            shown = value[position : position + 60]
-            raise HandshakeError(f"Sec-WebSocket-Extensions is malformed from {shown!r} on", rule="RFC 6455 §9.1")
-        read = []
-        for parameter in PARAMETER.finditer(match[2]):
-            quoted = parameter["quoted"]
-            given = parameter["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-            read.append((parameter["name"], given))
-        found.append((match[1], tuple(read)))
-        position = match.end()
-    return found
 
 
 def _read(parameters: Parameters, *, valueless: str) -> dict[str, int]:

@@ -12,7 +12,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rtlab.errors import HandshakeError
-from rtlab.wire.deflate import Deflate, DeflateOptions, accept_offer, accept_response, parse_extensions
+from rtlab.wire.deflate import Deflate, DeflateOptions, accept_offer, accept_response
+from rtlab.wire.extensions import parse_extensions
 from rtlab.wire.http import (
     HEADER_BYTES,
     HEADER_LINES,

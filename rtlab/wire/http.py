@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from rtlab.errors import HandshakeError
-from rtlab.wire.deflate import TOKEN
+from rtlab.wire.extensions import TOKEN
 
 __all__ = [
     "HEADER_BYTES",

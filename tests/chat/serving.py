@@ -73,8 +73,8 @@ def left(chat: Chat) -> dict[str, Any]:
         "plain rooms": events.plain._rooms, "of plain sockets": events.plain._of, "plain sizes": events.plain._sizes,
         "empty plain rooms": events.plain._empty, "locks": dict(events._locks),
         "rooms": sio.manager.rooms, "pending_connect": sio.manager.pending_connect,
-        "pending_disconnect": sio.manager.pending_disconnect, "environ": sio.environ, "clients": sio._clients,
-        "held": sio.held, "sessions": sio.eio.sockets,
+        "pending_disconnect": sio.manager.pending_disconnect, "environ": sio.environ, "clients": sio.gate.clients,
+        "held": sio.gate.held, "sessions": sio.eio.sockets,
     }  # fmt: skip
     return {name: place for name, place in places.items() if place}
 

@@ -65,7 +65,9 @@ def test_every_private_name_of_the_libraries_is_on_the_list():
         name
         for path in PACKAGE.glob("*.py")
         if path.name != "compat.py"
-        for name in re.findall(r"(?:self\.(?:\w+\.)?|super\(\)\.|def )(_[a-z]\w*)", path.read_text(encoding="utf-8"))
+        for name in re.findall(
+            r"(?:self\.(?:\w+\.)?|server\.|super\(\)\.|def )(_[a-z]\w*)", path.read_text(encoding="utf-8")
+        )
     }
     used -= {name for names in compat.ATTRIBUTES.values() for name in names}
     assert used & inherited <= listed, sorted((used & inherited) - listed)

@@ -179,7 +179,7 @@ async def test_what_is_sent_during_connect_comes_after_it(serializer):
         heard = [await client.receive() for _ in range(4)]
         assert [each.type for each in heard] == [CONNECT, EVENT, EVENT, EVENT]
         assert [each.data for each in heard[1:]] == [["to you", 1], ["to the hall", 2], ["to everybody", 3]]
-        assert sio.held == {}
+        assert sio.gate.held == {}
 
 
 async def test_without_the_guard_it_comes_before(serializer):
@@ -208,7 +208,7 @@ async def test_a_socket_that_is_refused_has_heard_nothing(serializer):
         assert (answer.type, answer.data) == (PacketType.CONNECT_ERROR, {"message": "Connection rejected by server"})
         await client.send(Packet(CONNECT, "/nowhere"))
         assert (await client.receive()).namespace == "/nowhere"
-        assert sio.held == {}
+        assert sio.gate.held == {}
         assert sio.manager.rooms == {}
 
 
@@ -279,7 +279,7 @@ async def test_a_disconnect_in_connect_refuses(serializer, always_connect):
         assert [answer.type for answer in answers] == expected
         assert list(sio.manager.get_participants("/", None)) == []
         assert list(sio.manager.get_participants("/", "lobby")) == []
-        assert not sio.unwanted
+        assert not sio.gate.unwanted
 
 
 @pytest.mark.parametrize("several", [list, tuple, set])

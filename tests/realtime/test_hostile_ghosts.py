@@ -30,8 +30,8 @@ def left(sio):
     manager, engine = sio.manager, sio.eio
     places = {
         "rooms": manager.rooms, "callbacks": manager.callbacks, "pending_connect": manager.pending_connect,
-        "pending_disconnect": manager.pending_disconnect, "environ": sio.environ, "clients": sio._clients,
-        "held": sio.held, "binary": sio._binary_packet, "sessions": engine.sockets, "lingering": engine.lingering,
+        "pending_disconnect": manager.pending_disconnect, "environ": sio.environ, "clients": sio.gate.clients,
+        "held": sio.gate.held, "binary": sio._binary_packet, "sessions": engine.sockets, "lingering": engine.lingering,
         "tasks": engine._tasks,
     }  # fmt: skip
     return {name: place for name, place in places.items() if place}

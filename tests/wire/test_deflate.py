@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtlab.errors import HandshakeError, ProtocolError
-from rtlab.wire.deflate import Deflate, DeflateOptions, accept_offer, accept_response, parse_extensions
+from rtlab.wire.deflate import Deflate, DeflateOptions, accept_offer, accept_response
+from rtlab.wire.extensions import parse_extensions
 
 HUGE = 1 << 30
 BOTH_FORGET = DeflateOptions(server_no_context_takeover=True, client_no_context_takeover=True)

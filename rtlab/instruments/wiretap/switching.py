@@ -10,7 +10,8 @@ from rtlab.errors import HandshakeError
 from rtlab.instruments.direction import Direction
 from rtlab.instruments.wiretap.frame_reader import FrameReader
 from rtlab.wire.deflate import NAME as DEFLATE
-from rtlab.wire.deflate import Deflate, DeflateOptions, parse_extensions
+from rtlab.wire.deflate import Deflate, DeflateOptions
+from rtlab.wire.extensions import parse_extensions
 from rtlab.wire.handshake import Request, Response, check_response
 
 __all__ = ["frame_readers", "is_websocket", "refute"]

@@ -1,56 +1,58 @@
 """The HTTP side of an Engine.IO server on aiohttp (Engine.IO protocol v4).
 
-What lives here: `Endpoint`, which answers the requests for one path: handshakes, polls, posts and upgrades. It must not
-know what becomes of a message, nor of a session that has ended; `engine` does.
+What lives here: `HttpSide`, which answers the requests for one path: handshakes, polls, posts and upgrades. It must not
+know what becomes of a message, nor of a session that has ended; `engine` does, whose sessions and options it uses.
+Three of those are private methods of python-engineio; `compat` lists them.
 """
+
+# ruff: noqa: SLF001
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import engineio
 from aiohttp import WSMsgType, web
 from engineio.async_drivers.aiohttp import translate_request
 
 from rtlab.errors import ProtocolError
-from rtlab.realtime.guards import Guards
 from rtlab.realtime.limits import CLOSE_S, PACKETS_PER_GET, UPGRADE_TIMEOUT_S
 from rtlab.realtime.message import NOOP, Message
 from rtlab.realtime.peer import set_peer
 from rtlab.realtime.refusals import Refusal, Refused
 from rtlab.realtime.session import Reason, Session
 from rtlab.realtime.transports import Polling, Socket
-from rtlab.wire.engineio import Handshake, PacketType, decode_packet, decode_payload, encode_packet
+from rtlab.wire.engineio import SEPARATOR, Handshake, PacketType, decode_packet, decode_payload, encode_packet
 from rtlab.wire.engineio import Packet as EnginePacket
 from rtlab.wire.frames import CloseCode
 
-__all__ = ["Endpoint"]
+if TYPE_CHECKING:
+    from rtlab.realtime.engine import Engine
+
+__all__ = ["HttpSide"]
 
 
-class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
-    """The half of `Engine` that speaks HTTP."""
+class HttpSide:
+    """Answers the requests for an engine.
 
-    guards: Guards
-    sockets: dict[str, Session]
-    lingering: dict[str, Session]
-    """Sessions that the server has closed, and whose clients have not fetched the news yet."""
+    Args:
+        engine: has the options, and the sessions.
+    """
 
-    def new_session(self) -> Session:
-        """A session, known by its id from now on."""
-        raise NotImplementedError
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
 
-    async def handle_request(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the endpoint: a handshake, a poll, a post or an upgrade."""
         environ = self._environ(request)
         try:
             self._check_origin(environ)
             response = await self._answer(request, environ)
         except Refused as refused:
-            self.logger.info("refused: %s", refused)
+            self._engine.logger.info("refused: %s", refused)
             response = refused.response()
         if not response.prepared:
-            response.headers.update(self._cors_headers(environ))
+            response.headers.update(self._engine._cors_headers(environ))
         return response
 
     async def _answer(self, request: web.Request, environ: dict[str, Any]) -> web.StreamResponse:
@@ -58,7 +60,7 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
             return web.Response(text="ok")
         query = request.query
         transport = query.get("transport", "")
-        if transport not in self.transports:
+        if transport not in self._engine.transports:
             raise Refused(Refusal.UNKNOWN_TRANSPORT, f"transport={transport!r}")
         sid = query.get("sid")
         if sid is None:
@@ -69,7 +71,7 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
             if transport == "websocket" and not _asks_for_websocket(request):
                 raise Refused(Refusal.BAD_REQUEST, "no upgrade")
             return await self._open(request, environ, transport)
-        session = self.sockets.get(sid) or self.lingering.get(sid)
+        session = self._engine.sockets.get(sid) or self._engine.lingering.get(sid)
         if session is None or session.closed:
             return self._gone(session, request.method)
         if _asks_for_websocket(request):
@@ -84,23 +86,23 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
 
     async def _open(self, request: web.Request, environ: dict[str, Any], transport: str) -> web.StreamResponse:
         """The handshake (Engine.IO protocol v4, Handshake)."""
-        session = self.new_session()
+        session = self._engine.new_session()
         try:
-            await self.handlers["connect"](session.sid, environ)
+            await self._engine.handlers["connect"](session.sid, environ)
             handshake = Handshake(
                 session.sid,
                 ("websocket",)
-                if self.allow_upgrades and transport == "polling" and "websocket" in self.transports
+                if self._engine.allow_upgrades and transport == "polling" and "websocket" in self._engine.transports
                 else (),
-                round((self.ping_interval + self.ping_interval_grace_period) * 1000),
-                round(self.ping_timeout * 1000),
-                self.max_http_buffer_size,
+                round((self._engine.ping_interval + self._engine.ping_interval_grace_period) * 1000),
+                round(self._engine.ping_timeout * 1000),
+                self._engine.max_http_buffer_size,
             )
             hello = Message(encode_packet(EnginePacket(PacketType.OPEN, handshake.encode())))
             if transport == "polling":
                 session.open()
                 response = web.Response(text=hello.body)
-                if self.cookie:
+                if self._engine.cookie:
                     response.headers.add("Set-Cookie", self._session_cookie(session.sid))
                 return response
             ws = self._websocket()
@@ -141,7 +143,7 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
             raise Refused(Refusal.BAD_REQUEST, "a second POST while the first one is read")
         session.posting = True
         try:
-            async with asyncio.timeout(self.ping_interval + self.ping_timeout):
+            async with asyncio.timeout(self._engine.ping_interval + self._engine.ping_timeout):
                 body = await self._body(request, session)
             for packet in body:
                 await session.receive(packet)
@@ -164,14 +166,14 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
         chunks, size = [], 0
         async for chunk in request.content.iter_any():
             size += len(chunk)
-            if size > self.max_http_buffer_size:
+            if size > self._engine.max_http_buffer_size:
                 session.close(Reason.TRANSPORT_ERROR)
-                raise Refused(Refusal.TOO_LARGE, f"a body of more than {self.max_http_buffer_size:,} bytes")
+                raise Refused(Refusal.TOO_LARGE, f"a body of more than {self._engine.max_http_buffer_size:,} bytes")
             chunks.append(chunk)
-        limit = self.guards.max_packets_per_payload
+        limit = self._engine.guards.max_packets_per_payload
         try:
             text = b"".join(chunks).decode()
-            if limit is not None and text.count("\x1e") >= limit:
+            if limit is not None and text.count(SEPARATOR) >= limit:
                 session.close(Reason.TRANSPORT_ERROR)
                 raise Refused(Refusal.TOO_LARGE, f"more than {limit:,} packets in one body")
             return decode_payload(text)
@@ -184,7 +186,7 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
 
     async def _upgrade(self, request: web.Request, session: Session) -> web.StreamResponse:
         """A WebSocket for a session that polls: probe, answer, change (Engine.IO protocol v4, Upgrade)."""
-        if not self.allow_upgrades or "websocket" not in self.transports:
+        if not self._engine.allow_upgrades or "websocket" not in self._engine.transports:
             raise Refused(Refusal.BAD_REQUEST, "no upgrades here")
         ws = self._websocket()
         await ws.prepare(request)
@@ -242,41 +244,43 @@ class Endpoint(engineio.AsyncServer):  # type: ignore[misc]
         raise Refused(Refusal.UNKNOWN_SESSION, "there is none, or it is closed")
 
     def _body_of(self, messages: list[Message]) -> web.Response:
-        response = web.Response(text="\x1e".join(message.body for message in messages))
-        if self.http_compression and len(response.body or b"") >= self.compression_threshold:  # type: ignore[arg-type]
+        response = web.Response(text=SEPARATOR.join(message.body for message in messages))
+        if self._engine.http_compression and len(response.body or b"") >= self._engine.compression_threshold:  # type: ignore[arg-type]
             response.enable_compression()
         return response
 
     def _environ(self, request: web.Request) -> dict[str, Any]:
         environ: dict[str, Any] = translate_request(request)
-        if self.guards.real_peer_address:
+        if self._engine.guards.real_peer_address:
             peername = request.transport.get_extra_info("peername") if request.transport is not None else None
             port = peername[1] if isinstance(peername, tuple) else 0
             secure = request.transport is not None and request.transport.get_extra_info("sslcontext") is not None
-            set_peer(environ, request.remote or "", port, "https" if secure else "http", self.guards.proxies)
+            set_peer(environ, request.remote or "", port, "https" if secure else "http", self._engine.guards.proxies)
         return environ
 
     def _check_origin(self, environ: dict[str, Any]) -> None:
         """Refuse a foreign Origin, for HTTP and WebSocket alike: browsers apply CORS to the first only."""
         origin = environ.get("HTTP_ORIGIN")
-        if origin and self.cors_allowed_origins != []:
-            allowed = self._cors_allowed_origins(environ)
+        if origin and self._engine.cors_allowed_origins != []:
+            allowed = self._engine._cors_allowed_origins(environ)
             if allowed is not None and origin not in allowed:
                 raise Refused(Refusal.FORBIDDEN, f"{origin} is not an accepted origin")
 
     def _session_cookie(self, sid: str) -> str:
-        attributes = self.cookie
+        attributes = self._engine.cookie
         if not isinstance(attributes, dict):
             attributes = {"name": attributes, "path": "/", "SameSite": "Lax"}
-        return str(self._generate_sid_cookie(sid, attributes))
+        return str(self._engine._generate_sid_cookie(sid, attributes))
 
     def _websocket(self) -> web.WebSocketResponse:
         return web.WebSocketResponse(
-            timeout=CLOSE_S, compress=self.guards.compress_over is not None, max_msg_size=self.max_http_buffer_size
+            timeout=CLOSE_S,
+            compress=self._engine.guards.compress_over is not None,
+            max_msg_size=self._engine.max_http_buffer_size,
         )
 
     def _socket(self, ws: web.WebSocketResponse, request: web.Request, session: Session) -> Socket:
-        guards = self.guards
+        guards = self._engine.guards
         return Socket(ws, request, guards.max_queued_bytes, guards.compress_over, session.drop_slow_consumer)
 
 
