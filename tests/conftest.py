@@ -1,6 +1,8 @@
-"""What every test stands on: whatever the tests start and write is gone at the end."""
+"""What every test stands on: whatever the tests start and write is gone at the end, and signals arrive."""
 
+import contextlib
 import os
+import signal
 import tempfile
 
 import psutil
@@ -8,9 +10,24 @@ import pytest
 from deadlines import WAIT_S
 
 
+def pytest_configure():
+    """What tests start gets every signal, whatever we have inherited: nohup ignores SIGHUP, a background job SIGINT.
+
+    Ignored signals stay ignored across exec, handlers do not. So one that does nothing keeps us as we were, and gives
+    our children the default. What was blocked is not.
+    """
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN and number not in {signal.SIGPIPE, signal.SIGXFSZ}:
+            signal.signal(number, lambda *_: None)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
 @pytest.fixture(scope="session", autouse=True)
 def nothing_is_left_behind(tmp_path_factory):
-    """Temporary files go to a folder of this session; after the last test no process and no directory may be left."""
+    """Temporary files go to a folder of this session; after the last test no process and no directory may be left.
+
+    What is left all the same is ended: it would stay for as long as the machine runs.
+    """
     folder = tmp_path_factory.mktemp("temporary")
     before = os.environ.get("TMPDIR"), tempfile.tempdir
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
@@ -21,5 +38,8 @@ def nothing_is_left_behind(tmp_path_factory):
     else:
         os.environ["TMPDIR"] = before[0]
     _, alive = psutil.wait_procs(psutil.Process().children(recursive=True), timeout=WAIT_S)
-    assert not alive, "processes are left"
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert not alive, "processes were left"
     assert not list(folder.glob("rtlab-*")), "temporary directories are left"

@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from deadlines import WAIT_S
+from eventually import eventually
 from grading_course import copy_course
 
 import rtlab
@@ -182,18 +182,11 @@ def begin(course):
         yield begin
 
 
-def wait_for(condition):
-    until = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < until, "it never happened"
-        time.sleep(0.01)
-
-
 def test_ctrl_c_ends_the_run_and_what_it_started(begin, course, tmp_path):
     hello = course / "exercises" / "00_hello" / "hello.py"
     hello.write_text(f"open({str(tmp_path / 'begun')!r}, 'w').close()\nwhile True:\n    pass\n")
     process = begin("grade")
-    wait_for((tmp_path / "begun").exists)
+    eventually((tmp_path / "begun").exists)
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
     process.send_signal(signal.SIGINT)

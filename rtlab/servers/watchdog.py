@@ -51,6 +51,7 @@ def main(arguments: list[str]) -> int:
     directory = arguments[3]
     command = arguments[5:]
     os.set_inheritable(status, False)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # what our parent blocks is blocked neither here nor in the child
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -89,8 +90,7 @@ def start(command: list[str]) -> tuple[int, int]:
         os.setsid()
         control(PR_SET_PDEATHSIG, signal.SIGKILL)
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
+        reset_signals()
         nothing = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nothing, 0)
         os.execvpe(command[0], command, os.environ)  # noqa: S606 - no shell is what we want
@@ -98,6 +98,15 @@ def start(command: list[str]) -> tuple[int, int]:
         os.write(reporter, str(problem.errno).encode())
     finally:
         os._exit(127)
+
+
+def reset_signals() -> None:
+    """Give the child every signal as a program expects it, whatever we have inherited: under nohup SIGHUP is ignored,
+    in a shell's background SIGINT, and Python itself ignores SIGPIPE. What is ignored stays so across exec; handlers
+    do not."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def close_all_but(kept: set[int]) -> None:

@@ -11,6 +11,7 @@ import aiohttp
 import msgpack
 from chat.serving import BOTH, Place, fresh, token
 from deadlines import WAIT_S
+from eventually import until
 from realtime.conformance.clients import Client
 
 from rtlab.wire.socketio import Packet, PacketType
@@ -136,6 +137,7 @@ class Elsewhere:
             return {name: float(value) for name, _, value in lines}
 
     async def until_empty(self):
-        async with asyncio.timeout(WAIT_S):
-            while (await self.metrics())["rtlab_chat_connections"] > 0:
-                await asyncio.sleep(0.02)
+        async def empty():
+            return (await self.metrics())["rtlab_chat_connections"] == 0
+
+        await until(empty)

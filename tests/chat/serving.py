@@ -15,6 +15,7 @@ from typing import Any
 import socketio
 from aiohttp import web
 from deadlines import WAIT_S
+from eventually import until
 
 import rtlab
 from rtlab.chat import CHAT, Chat, Limits, create_app, issue_token
@@ -47,16 +48,6 @@ def fresh(name: str) -> str:
 def token(name: str, **options: Any) -> str:
     """A token for a user."""
     return issue_token(name, SECRET, **options)
-
-
-async def until(holds: Callable[[], Any], what: str = "") -> None:
-    """Wait until something holds that nothing tells of."""
-    try:
-        async with asyncio.timeout(WAIT_S):
-            while not holds():
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"it never came: {what or holds}") from None
 
 
 def cut(client: socketio.AsyncClient) -> None:

@@ -5,6 +5,7 @@ import time
 
 import pytest
 from deadlines import SCALE, WAIT_S
+from eventually import until
 
 import rtlab
 from rtlab.chat import CHAT, ChatError, ChatRefusedError, Client, Limits, connect, create_app, issue_token
@@ -162,8 +163,7 @@ async def test_a_token_that_is_over_when_the_line_is_cut_ends_the_attempts(serve
         client = alice._sio
         deadline = time.time() + SOON_S
         await client.eio.disconnect(abort=True)
-        while time.time() < deadline:
-            await asyncio.sleep(0.05)
+        await until(lambda: time.time() >= deadline)
         with pytest.raises(ChatError):
             await alice.next("chat:message", within_s=WAIT_S)
 

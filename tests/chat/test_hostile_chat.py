@@ -13,8 +13,9 @@ import psutil
 import pytest
 import pytest_asyncio
 from chat.hostile import Elsewhere, flood, honest, hostile
-from chat.serving import BOTH, NOTIFICATIONS, chatting, until
+from chat.serving import BOTH, NOTIFICATIONS, chatting
 from deadlines import SCALE, WAIT_S
+from eventually import until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from realtime.hostile_figures import note, table

@@ -5,8 +5,9 @@ import itertools
 
 import pytest
 from chat.hostile import honest
-from chat.serving import BOTH, chatting, cut, fresh, token, until
+from chat.serving import BOTH, chatting, cut, fresh, token
 from deadlines import SCALE, WAIT_S
+from eventually import until
 
 from rtlab.chat import Limits
 from rtlab.chat.sessions import MemorySessions

@@ -5,8 +5,9 @@ import random
 from contextlib import asynccontextmanager
 
 import pytest
-from chat.serving import chatting, fresh, token, until
+from chat.serving import chatting, fresh, token
 from deadlines import SCALE, WAIT_S
+from eventually import until
 
 from rtlab.chat import Limits
 from rtlab.chat.history import MemoryHistory, position

@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 import pytest_asyncio
-from chat.serving import NOTIFICATIONS, SECRET, chatting, fresh, token, until
+from chat.serving import NOTIFICATIONS, SECRET, chatting, fresh, token
+from eventually import until
 from realtime.conformance.clients import Client
 from realtime.serving import lab_of
 from websockets.exceptions import ConnectionClosed

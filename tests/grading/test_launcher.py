@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from deadlines import WAIT_S
+from eventually import eventually
 
 from rtlab.grading.engine import Limits
 from rtlab.grading.results import Verdict
@@ -25,14 +25,6 @@ TWO = "".join(
     for name in ("first", "second")
 )
 EITHER = pytest.mark.parametrize("before", [pytest.param("", id="forked"), pytest.param(THREAD, id="by_itself")])
-
-
-def eventually(holds):
-    """Wait until it does."""
-    deadline = time.monotonic() + WAIT_S
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def verdicts(results):

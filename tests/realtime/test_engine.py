@@ -9,6 +9,7 @@ import pytest
 import socketio
 from aiohttp import web
 from deadlines import WAIT_S
+from eventually import until
 from realtime.conformance.lab import Client
 from realtime.serving import lab_of, serving
 
@@ -222,9 +223,7 @@ async def test_a_logger_that_fails_leaves_no_session_behind():
         client = Client(lab, await lab.websocket())
         await client.say("no packet")
         await client.transport.ends()
-        async with asyncio.timeout(WAIT_S):
-            while sio.eio.sockets:
-                await asyncio.sleep(0.01)
+        await until(lambda: not sio.eio.sockets)
 
 
 async def test_a_shutdown_does_not_wait_for_a_handler_for_ever(monkeypatch):

@@ -15,6 +15,7 @@ import pytest
 import socketio
 from aiohttp import web
 from deadlines import WAIT_S
+from eventually import until
 from realtime.conformance.lab import Client
 from realtime.serving import CONNECT, DISCONNECT, EVENT, lab_of, serving
 from websockets.asyncio.client import connect as connect_websocket
@@ -182,9 +183,7 @@ async def test_an_end_from_within(place, way, in_order):
             await client.emit("work") if place == "work" else await client.send(Packet(DISCONNECT))
         await journal.until("done")
         await client.transport.ends(within_s=WAIT_S)
-        async with asyncio.timeout(WAIT_S):
-            while sio.eio.sockets:
-                await asyncio.sleep(0.01)
+        await until(lambda: not sio.eio.sockets)
         assert sio.manager.rooms == {}
 
 

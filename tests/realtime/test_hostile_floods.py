@@ -11,6 +11,7 @@ import psutil
 import pytest
 import socketio
 from deadlines import WAIT_S
+from eventually import until
 from realtime.conformance.lab import Client
 from realtime.hostile_figures import note, table
 from realtime.serving import lab_of
@@ -50,14 +51,13 @@ class Watched:
 
     async def asked_more(self):
         asked = self.asked
-        async with asyncio.timeout(WAIT_S):
-            while self.asked < asked + 3:
-                await asyncio.sleep(0.01)
+        await until(lambda: self.asked >= asked + 3)
 
     async def alone(self):
-        async with asyncio.timeout(WAIT_S):
-            while await self.honest.call("sessions") > 1:
-                await asyncio.sleep(0.01)
+        async def is_alone():
+            return await self.honest.call("sessions") == 1
+
+        await until(is_alone)
 
     def connections(self):
         return sum(each.status != "LISTEN" for each in self.process.net_connections("tcp"))
@@ -99,8 +99,7 @@ async def test_a_reader_that_stops_is_cut_off_for_real(transport, monkeypatch):
             sent = 0
             while await seen.honest.call("flood", 20_000) > 1:
                 sent += 1
-            while seen.connections() > 1:
-                await asyncio.sleep(0.01)
+        await until(lambda: seen.connections() <= 1)
         assert sent * 20_000 >= LIMIT
         assert "closed, slow consumer" in "\n".join(seen.server.child.log.tail())
         if transport == "websocket":

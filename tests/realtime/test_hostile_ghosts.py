@@ -11,6 +11,7 @@ import psutil
 import pytest
 import socketio
 from deadlines import WAIT_S
+from eventually import until
 from realtime.conformance.lab import Client
 from realtime.serving import SERIALIZERS, Journal, lab_of
 from socketio.exceptions import ConnectionRefusedError as RefusedByHandler
@@ -39,12 +40,7 @@ def left(sio):
 
 async def emptied(sio):
     """Wait until a server has nothing of its clients any more."""
-    try:
-        async with asyncio.timeout(WAIT_S):
-            while left(sio):
-                await asyncio.sleep(0.01)
-    except TimeoutError:
-        raise AssertionError(f"left behind: {left(sio)}") from None
+    await until(lambda: not left(sio), lambda: f"nothing is left behind, and there is {left(sio)}")
 
 
 @asynccontextmanager
@@ -59,9 +55,7 @@ async def haunted(serializer="default", guards=None, **options):
         async with lab_of(server, serializer) as lab:
             yield sio, lab, Journal()
         await emptied(sio)
-    async with asyncio.timeout(WAIT_S):
-        while asyncio.all_tasks() - tasks or process.num_fds() > files:
-            await asyncio.sleep(0.01)
+    await until(lambda: not asyncio.all_tasks() - tasks and process.num_fds() <= files)
 
 
 @pytest.fixture(autouse=True)

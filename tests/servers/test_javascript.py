@@ -5,7 +5,8 @@ import socket
 
 import psutil
 import pytest
-from deadlines import SCALE, WAIT_S
+from deadlines import SCALE
+from eventually import until
 
 import rtlab
 from rtlab.errors import ChildError, MissingProgramError, UsageError
@@ -31,13 +32,6 @@ def nodes() -> list[psutil.Process]:
         except psutil.NoSuchProcess:
             continue
     return found
-
-
-async def until(condition, what: str) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.01)
-    assert condition(), what
 
 
 def refuses(port: int) -> bool:

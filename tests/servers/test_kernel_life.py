@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 from deadlines import WAIT_S
+from eventually import until
 from jupyter_client.manager import AsyncKernelManager
 
 pytestmark = pytest.mark.timeout(WAIT_S * 4)
@@ -151,10 +152,7 @@ async def wait_until_gone(started: dict) -> None:
                     left.append(f"port {port}")
         return left + [each for each in started["directories"] if Path(each).exists()]
 
-    deadline = time.monotonic() + WAIT_S
-    while left := what_is_left():
-        assert time.monotonic() < deadline, left
-        await asyncio.sleep(0.02)
+    await until(lambda: not what_is_left(), lambda: f"nothing is left, and there is {what_is_left()}")
 
 
 @pytest.mark.parametrize("end", ["SIGKILL", "restart", "shutdown", "crash"])
@@ -189,9 +187,7 @@ async def test_the_interrupt_button_spares_what_runs(kernel):
 async def test_an_interrupted_start_leaves_nothing(kernel, tmp_path):
     (tmp_path / "slow_app.py").write_text("import signal, pathlib; pathlib.Path('importing').touch(); signal.pause()")
     running = await kernel.send("import rtlab; await rtlab.start('slow_app:app', in_child=True)")
-    async with asyncio.timeout(WAIT_S):
-        while not (tmp_path / "importing").exists():
-            await asyncio.sleep(0.01)
+    await until((tmp_path / "importing").exists)
     children = psutil.Process(kernel.manager.provisioner.pid).children(recursive=True)
     assert len(children) >= 2, "a watchdog and a worker"
     await kernel.manager.interrupt_kernel()

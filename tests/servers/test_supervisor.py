@@ -1,18 +1,20 @@
 """A child runs, is heard, and never outlives us."""
 
 import asyncio
+import contextlib
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from deadlines import WAIT_S
+from eventually import eventually, until
 
 from rtlab.errors import ChildError, UnsupportedPlatformError
 from rtlab.servers import supervisor
@@ -28,15 +30,6 @@ def gone(pid: int) -> bool:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-
-
-def wait_for(condition, what: str):
-    """Look until it is so, or fail after WAIT_S."""
-    deadline = time.monotonic() + WAIT_S
-    while not (result := condition()):
-        assert time.monotonic() < deadline, f"not within {WAIT_S} s: {what}"
-        time.sleep(0.01)
-    return result
 
 
 @pytest.fixture
@@ -68,7 +61,7 @@ def test_output_and_exit_status_are_kept():
 def test_last_words_after_sigterm_are_kept():
     code = "import signal\nsignal.signal(15, lambda *_: exit(print('bye')))\nprint('up', flush=True)\nsignal.pause()"
     child = Child([PYTHON, "-c", code], name="polite")
-    wait_for(child.log.tail, "the child is up")
+    eventually(child.log.tail, "the child is up")
     child.close()
     assert child.returncode == 0
     assert child.log.tail() == ["up", "bye"]
@@ -127,9 +120,8 @@ async def test_aclose_does_not_block_the_loop():
         "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(1000)",
     ]
     child = Child(deaf, name="deaf", grace=0.3)
+    await until(child.log.tail, "it is up")
     async with asyncio.timeout(WAIT_S):
-        while not child.log.tail():
-            await asyncio.sleep(0.01)
         closing = asyncio.create_task(child.aclose())
         turns = 0
         while not closing.done():
@@ -147,7 +139,7 @@ def test_who_ignores_sigterm_is_killed():
         "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(1000)",
     ]
     child = Child(deaf, name="deaf", grace=0.1)
-    wait_for(child.log.tail, "the child is up")
+    eventually(child.log.tail, "the child is up")
     child.close()
     assert child.returncode == -signal.SIGKILL
     assert gone(child.pid)
@@ -156,7 +148,7 @@ def test_who_ignores_sigterm_is_killed():
 def test_the_rest_of_the_group_goes_too():
     code = "import subprocess, time; print(subprocess.Popen(['sleep', '1000']).pid, flush=True); time.sleep(1000)"
     child = Child([PYTHON, "-c", code], name="parent")
-    grandchild = int(wait_for(child.log.tail, "the grandchild is up")[0])
+    grandchild = int(eventually(child.log.tail, "the grandchild is up")[0])
     child.close()
     assert gone(grandchild)
 
@@ -189,8 +181,8 @@ def test_the_port_of_an_inherited_socket_is_free_after_the_end():
 
 def test_a_killed_watchdog_takes_its_child_along(child):
     os.kill(child.watchdog_pid, signal.SIGKILL)
-    wait_for(lambda: not child.running, "the loss of the watchdog is noticed")
-    wait_for(lambda: gone(child.pid), "the child ends")
+    eventually(lambda: not child.running, "the loss of the watchdog is noticed")
+    eventually(lambda: gone(child.pid), "the child ends")
     child.close()
     assert child.returncode == -signal.SIGKILL
     assert not child.directory.exists()
@@ -221,20 +213,58 @@ def test_nothing_outlives_the_parent(end):
         text=True,
         start_new_session=True,
     ) as parent:
-        assert parent.stdout is not None
-        pid, watchdog, directory = parent.stdout.readline().split()
-        if end.startswith("kill"):
-            parent.kill()
-        elif end == "interrupt":
-            parent.send_signal(signal.SIGINT)
-        elif end == "hang up":
-            parent.send_signal(signal.SIGHUP)
-        parent.wait(WAIT_S)
-        wait_for(lambda: gone(int(pid)), "the child ends")
-        wait_for(lambda: gone(int(watchdog)), "the watchdog ends")
-        wait_for(lambda: not Path(directory).exists(), "the directory goes")
-        if end == "kill forked":  # the forked process held a copy of the lifeline to the end
-            os.killpg(parent.pid, signal.SIGKILL)
+        try:
+            assert parent.stdout is not None
+            pid, watchdog, directory = parent.stdout.readline().split()
+            if end.startswith("kill"):
+                parent.kill()
+            elif end == "interrupt":
+                parent.send_signal(signal.SIGINT)
+            elif end == "hang up":
+                parent.send_signal(signal.SIGHUP)
+            parent.wait(WAIT_S)
+            eventually(lambda: gone(int(pid)), "the child ends")
+            eventually(lambda: gone(int(watchdog)), "the watchdog ends")
+            eventually(lambda: not Path(directory).exists(), "the directory goes")
+        finally:  # a forked process holds a copy of the lifeline to the end
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(parent.pid, signal.SIGKILL)
+
+
+IGNORANT = """
+import signal, sys
+for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+    signal.signal(number, signal.SIG_IGN)
+signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+from rtlab.servers.supervisor import Child
+status = "import re, sys; print(re.findall('Sig(?:Blk|Ign):.([0-9a-f]+)', open('/proc/self/status').read()))"
+child = Child([sys.executable, "-I", "-S", "-c", status], name="status")
+child.wait()
+print(child.log.tail()[-1])
+child.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_child_gets_every_signal_whatever_its_parent_ignores_and_blocks():
+    """As under nohup, in the background of a shell, or below a program that blocks signals."""
+    said = subprocess.run([PYTHON, "-c", IGNORANT], capture_output=True, text=True, timeout=WAIT_S, check=True).stdout
+    blocked, ignored = (int(each, 16) for each in re.findall(r"[0-9a-f]{16}", said))
+    assert blocked == 0
+    assert {number for number in range(1, 65) if ignored >> (number - 1) & 1} <= {signal.SIGPIPE, signal.SIGXFSZ}, (
+        "those two are Python's own"
+    )
+
+
+def test_these_tests_pass_where_signals_are_ignored():
+    """As under nohup: what tests start has to hear SIGHUP and SIGINT all the same."""
+    these = [f"{__file__}::test_nothing_outlives_the_parent[{end}]" for end in ("interrupt", "hang up")]
+    code = "import os, signal, sys\nfor number in (1, 2, 3): signal.signal(number, signal.SIG_IGN)\n"
+    code += "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    command = [PYTHON, "-c", code, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", *these]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S * 3, check=False)
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
 
 
 def test_children_do_not_hear_ctrl_c():

@@ -13,6 +13,7 @@ import aiohttp
 import pytest
 import websockets
 from deadlines import WAIT_S
+from eventually import until
 
 import rtlab
 from rtlab.errors import ConnectionClosed, HandshakeError, UsageError
@@ -85,8 +86,7 @@ async def test_keep_alive_measures_too():
     seen = asyncio.Event()
 
     async def handler(websocket):
-        while math.isnan(websocket.latency):
-            await asyncio.sleep(0.01)
+        await until(lambda: not math.isnan(websocket.latency))
         seen.set()
 
     async with serve(handler, ping_interval=0.02) as server, connect(server.url, ping_interval=None):
@@ -585,9 +585,7 @@ async def test_our_server_with_the_client_of_node(node, compression):
 @pytest.mark.parametrize("compression", ["yes", "no"])
 async def test_our_client_with_the_server_of_node(node, compression):
     child = node(NODE_SERVER, compression)
-    while not child.log.tail():
-        assert child.running, child.log.tail()
-        await asyncio.sleep(0.01)
+    await until(lambda: child.log.tail() or not child.running)
     async with connect(f"ws://127.0.0.1:{child.log.tail()[0]}", deflate=DeflateOptions(threshold=0)) as client:
         for message in MESSAGES:
             await client.send(message)
