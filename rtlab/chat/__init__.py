@@ -26,9 +26,9 @@ chat:userJoined, chat:userLeft and chat:typing say {username, room}; room:userJo
 ``/notifications``: ``subscribe`` and ``unsubscribe`` a list of topics, acknowledged {status, topics}, and
 ``notification`` {topic, …} from the server. Whatever is not done is acknowledged {status: "error", code, message}.
 
-On SIGTERM a host of the app shuts it down, and `Chat.drain` (in `app`) is the first that the shutdown calls: nobody new
-is let in, those who are there hear ``server:draining``, and about a second later their sessions end as those of a
-server that goes away, so that clients come back by themselves. `program` drains before, while it still listens.
+On SIGTERM a host of the app calls `Chat.drain` (in `chat`) first, while it still listens, or the app's shutdown does:
+nobody new is let in, those who are there hear ``server:draining``, and about a second later their sessions end as those
+of a server that goes away, so that clients come back by themselves.
 """
 
 from __future__ import annotations
@@ -38,28 +38,32 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rtlab.chat.app import CHAT as CHAT
-    from rtlab.chat.app import Chat as Chat
     from rtlab.chat.app import create_app as create_app
     from rtlab.chat.auth import Identity as Identity
     from rtlab.chat.auth import InvalidToken as InvalidToken
     from rtlab.chat.auth import issue_token as issue_token
     from rtlab.chat.auth import verify as verify
+    from rtlab.chat.chat import Chat as Chat
     from rtlab.chat.client import Client as Client
     from rtlab.chat.client import connect as connect
     from rtlab.chat.limits import Limits as Limits
     from rtlab.chat.notebook import show as show
+    from rtlab.chat.stores.memory import MemoryHistory as MemoryHistory
+    from rtlab.chat.stores.memory import MemorySessions as MemorySessions
     from rtlab.errors import ChatError as ChatError
     from rtlab.errors import ChatRefusedError as ChatRefusedError
 
 _HOMES = {
     "CHAT": "rtlab.chat.app",
-    "Chat": "rtlab.chat.app",
+    "Chat": "rtlab.chat.chat",
     "ChatError": "rtlab.errors",
     "ChatRefusedError": "rtlab.errors",
     "Client": "rtlab.chat.client",
     "Identity": "rtlab.chat.auth",
     "InvalidToken": "rtlab.chat.auth",
     "Limits": "rtlab.chat.limits",
+    "MemoryHistory": "rtlab.chat.stores.memory",
+    "MemorySessions": "rtlab.chat.stores.memory",
     "connect": "rtlab.chat.client",
     "create_app": "rtlab.chat.app",
     "issue_token": "rtlab.chat.auth",
@@ -76,6 +80,8 @@ __all__ = [
     "Identity",
     "InvalidToken",
     "Limits",
+    "MemoryHistory",
+    "MemorySessions",
     "connect",
     "create_app",
     "issue_token",

@@ -1,7 +1,7 @@
 """Who a client is: tokens that only the holder of the secret can make.
 
 What lives here: `issue_token` and `verify`, on JSON Web Tokens (RFC 7519) signed with HS256 (RFC 7518 §3.2), after the
-advice of RFC 8725. It must not know Socket.IO: `admission` asks it.
+advice of RFC 8725. It must not know Socket.IO: `chat` asks it.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from rtlab.chat.history import position
 from rtlab.chat.reconnecting_client import Event, ReconnectingClient, Token
+from rtlab.chat.stores.protocols import position
 from rtlab.errors import ChatError, UsageError
 
 __all__ = ["Client", "Connecting", "Joined", "Sent", "connect"]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 from rtlab.chat.auth import Identity
+from rtlab.chat.clock import Clock
 from rtlab.chat.limits import Limits
 from rtlab.chat.rate import Bucket
 
@@ -64,6 +64,7 @@ class Connections:
         limits: how much each may say.
         end: ends a visitor's stay in a namespace.
         hang_up: ends a connection, given its Engine.IO session.
+        clock: for rates, and for when a token ends.
     """
 
     def __init__(
@@ -71,10 +72,12 @@ class Connections:
         limits: Limits,
         end: Callable[[Visitor], Coroutine[Any, Any, None]],
         hang_up: Callable[[str], Coroutine[Any, Any, None]],
+        clock: Clock,
     ) -> None:
         self._limits = limits
         self._end = end
         self._hang_up = hang_up
+        self._clock = clock
         self._visitors: dict[tuple[str, str], Visitor] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -85,7 +88,7 @@ class Connections:
         """Somebody asks to be let in, perhaps not for the first time."""
         connection = environ.get(KEY)
         if not isinstance(connection, Connection):
-            bucket = Bucket(self._limits.events_per_s, self._limits.burst, time.monotonic())
+            bucket = Bucket(self._limits.events_per_s, self._limits.burst, self._clock.steady())
             connection = environ[KEY] = Connection(eio_sid, bucket, str(environ.get("REMOTE_ADDR", "")))
         return connection
 
@@ -99,7 +102,7 @@ class Connections:
 
     def is_over(self, visitor: Visitor) -> bool:
         """Whether a visitor's token has ended."""
-        return visitor.identity.expires <= time.time()
+        return visitor.identity.expires <= self._clock.wall()
 
     def get(self, sid: str, namespace: str) -> Visitor | None:
         """Who has this socket; None if it is gone."""
@@ -122,7 +125,7 @@ class Connections:
 
     def charge_event(self, connection: Connection) -> bool:
         """Whether a client may say something now. Who says too much too often is thrown out."""
-        if connection.bucket.take(time.monotonic()):
+        if connection.bucket.take(self._clock.steady()):
             return True
         if connection.bucket.breaches > self._limits.breaches:
             self.throw_out(connection)
@@ -145,7 +148,7 @@ class Connections:
         """End the visit when its token ends."""
         if visitor.timer is not None:
             visitor.timer.cancel()
-        left = visitor.identity.expires - time.time()
+        left = visitor.identity.expires - self._clock.wall()
         if left <= 0:
             self._soon(self._end(visitor))
         else:

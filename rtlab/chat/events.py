@@ -3,14 +3,13 @@
 What lives here: `Events`, one method for each event of the contract. What a payload may be stands in `payloads`, who is
 where in `presence`, and `app` brings them here and sends what they give back. It must not know transports or tokens.
 
-A method gives the acknowledgement, or raises `Refused`.
+A method gives the acknowledgement, or raises `EventRefused`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -18,13 +17,13 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from rtlab.chat import payloads
+from rtlab.chat.clock import Clock
 from rtlab.chat.connections import Visitor
-from rtlab.chat.history import History
 from rtlab.chat.limits import TYPING_S, Limits
 from rtlab.chat.presence import Full, Presence
-from rtlab.chat.sessions import Saved, Sessions
+from rtlab.chat.stores.protocols import History, Saved, Sessions
 
-__all__ = ["NOTIFICATIONS", "Ack", "Events", "May", "Refused", "topic_room"]
+__all__ = ["NOTIFICATIONS", "Ack", "EventRefused", "Events", "May", "topic_room"]
 
 NOTIFICATIONS = "/notifications"
 """The namespace of the notifications."""
@@ -33,8 +32,8 @@ May = Callable[[str, str], Awaitable[bool]]
 """Whether a user (the claim ``sub``) may enter a room, or subscribe to a topic."""
 
 
-class Refused(Exception):  # noqa: N818 - an answer to a client, not an error of ours
-    """An event is not done. The client hears why."""
+class EventRefused(Exception):  # noqa: N818 - an answer to a client, not an error of ours
+    """An event is not done. The client hears why. Never leaves rtlab.chat."""
 
     def __init__(self, code: str, problem: str) -> None:
         self.code = code
@@ -67,10 +66,18 @@ class Events:
         sessions: where the rooms of sessions are kept.
         may_join: who may enter which chat room.
         may_subscribe: who may subscribe to which topic.
+        clock: for timestamps, and for how often others hear that somebody types.
     """
 
     def __init__(
-        self, sio: Any, limits: Limits, history: History, sessions: Sessions, may_join: May, may_subscribe: May
+        self,
+        sio: Any,
+        limits: Limits,
+        history: History,
+        sessions: Sessions,
+        may_join: May,
+        may_subscribe: May,
+        clock: Clock,
     ) -> None:
         self._sio = sio
         self._limits = limits
@@ -78,6 +85,7 @@ class Events:
         self._sessions = sessions
         self._may_join = may_join
         self._may_subscribe = may_subscribe
+        self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._typed: dict[tuple[str, str], float] = {}
         """When others were last told that a user types in a room, the longest ago first."""
@@ -130,7 +138,7 @@ class Events:
         said = payloads.message(payload, self._limits)
         record: dict[str, Any] = {
             "id": uuid.uuid4().hex, "username": who.identity.username, "text": said.text, "room": said.room,
-            "timestamp": int(time.time() * 1000),
+            "timestamp": int(self._clock.wall() * 1000),
         }  # fmt: skip
         if said.client_id is not None:
             record["clientId"] = said.client_id
@@ -146,7 +154,7 @@ class Events:
         room = payloads.room(payload, self._limits)
         self._must_be_in(who, room)
         member = self.chat.member(room, who.identity.user)
-        if self._may_tell(who.identity.user, room, time.monotonic()):
+        if self._may_tell(who.identity.user, room, self._clock.steady()):
             notice = {"username": member.username, "room": room}
             await self._sio.emit("chat:typing", notice, to=chat_room(room), skip_sid=list(member.sockets))
         return {"status": "ok"}
@@ -171,13 +179,13 @@ class Events:
         """``session:restore``: of one's own sessions only. What cannot be entered any more is left out."""
         saved = await self._sessions.restore(who.identity.user, payloads.session_id(payload))
         if saved is None:
-            raise Refused("unknown_session", "session: expected one of your own that has not ended, got another")
+            raise EventRefused("unknown_session", "session: expected one of your own that has not ended, got another")
         restored = set()
         for enter, rooms in ((self._enter, saved.chat), (self._plain_enter, saved.plain)):
             for room in sorted(rooms):
                 try:
                     await enter(who, room)
-                except Refused:
+                except EventRefused:
                     continue
                 restored.add(room)
         await self._save(who)
@@ -190,12 +198,12 @@ class Events:
         """``subscribe``: to these topics besides those that there are."""
         topics = payloads.topics(payload, self._limits)
         if len(who.topics.union(topics)) > self._limits.topics:
-            raise Refused("bad_payload", f"topics: expected at most {self._limits.topics} in all")
+            raise EventRefused("bad_payload", f"topics: expected at most {self._limits.topics} in all")
         for topic in topics:
             if not await self._may_subscribe(who.identity.user, topic):
-                raise Refused("forbidden", "topics: expected topics that are open to you")
+                raise EventRefused("forbidden", "topics: expected topics that are open to you")
         if who.gone:
-            raise Refused("gone", "expected a client that is still here")
+            raise EventRefused("gone", "expected a client that is still here")
         for topic in topics:
             await self._sio.enter_room(who.sid, topic_room(topic), namespace=NOTIFICATIONS)
             who.topics.add(topic)
@@ -231,10 +239,10 @@ class Events:
         """Put somebody into a chat room and tell the others.
 
         Raises:
-            Refused: it may not, or there is no place.
+            EventRefused: it may not, or there is no place.
         """
         if not await self._may_join(who.identity.user, room):
-            raise Refused("forbidden", "room: expected one that is open to you")
+            raise EventRefused("forbidden", "room: expected one that is open to you")
         first, evicted = await self._put(self.chat, who, room, chat_room(room))
         if evicted is not None:
             async with self._in_order(evicted):
@@ -278,14 +286,14 @@ class Events:
             Whether its user was not there before, and the room that was given up for this one.
 
         Raises:
-            Refused: there is no place, or the client has left meanwhile: nobody would take it out again.
+            EventRefused: there is no place, or the client has left meanwhile: nobody would take it out again.
         """
         if who.gone:
-            raise Refused("gone", "expected a client that is still here")
+            raise EventRefused("gone", "expected a client that is still here")
         try:
             evicted = presence.check(room, who.sid)
         except Full as full:
-            raise Refused(full.code, f"room: {full}") from None
+            raise EventRefused(full.code, f"room: {full}") from None
         await self._sio.enter_room(who.sid, target, namespace=who.namespace)
         if evicted is not None:
             presence.forget(evicted)
@@ -302,7 +310,7 @@ class Events:
 
     def _must_be_in(self, who: Visitor, room: str) -> None:
         if not self.chat.has(room, who.sid):
-            raise Refused("not_a_member", f"room: expected one that you have joined, got {payloads.quoted(room)}")
+            raise EventRefused("not_a_member", f"room: expected one that you have joined, got {payloads.quoted(room)}")
 
     def _in_order(self, room: str) -> asyncio.Lock:
         """Where a store takes its time, two messages of a room must not overtake each other on the way to its members,

@@ -15,7 +15,7 @@ __all__ = ["Full", "Member", "Presence"]
 
 
 class Full(Exception):  # noqa: N818 - an answer, not an error
-    """Somebody cannot enter."""
+    """Somebody cannot enter. Never leaves rtlab.chat."""
 
     def __init__(self, code: str, problem: str) -> None:
         self.code = code

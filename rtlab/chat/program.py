@@ -14,7 +14,8 @@ from typing import Any
 from aiohttp import web
 from pythonjsonlogger.json import JsonFormatter
 
-from rtlab.chat.app import CHAT, DRAIN_S
+from rtlab.chat.app import CHAT
+from rtlab.chat.chat import DRAIN_S
 from rtlab.errors import UsageError
 from rtlab.servers.signals import until_signal
 

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import aiohttp
 import socketio
 from socketio.exceptions import BadNamespaceError, ConnectionError, DisconnectedError  # noqa: A004 - its own name
 from socketio.exceptions import TimeoutError as NoAck
@@ -24,6 +25,9 @@ __all__ = ["ACK_S", "EVENTS", "Event", "ReconnectingClient", "Token"]
 
 ACK_S = 10.0
 """Seconds that the server has to acknowledge."""
+AGAIN_S = 0.1
+"""Seconds between two tries to end attempts to come back. python-socketio's shutdown sets an event that the attempts
+clear when they begin: set a moment too early, it is not seen, and the attempts go on for ever."""
 EVENTS = 10_000
 """Events that wait for a script that does not ask for them. The oldest is dropped first."""
 NAMESPACES = ("/", "/notifications")
@@ -64,6 +68,7 @@ class ReconnectingClient:
         self._ended = False
         self._been_here = False
         self._refusal: ChatRefusedError | None = None
+        self._http: aiohttp.ClientSession | None = None
         for namespace in NAMESPACES:
             self._sio.on("*", self._hear, namespace=namespace)
         self._sio.on("connect", self._connected)
@@ -99,11 +104,18 @@ class ReconnectingClient:
 
     async def close(self) -> None:
         """End the connection, or the attempts to come back. A second call does nothing."""
-        await asyncio.sleep(0)  # python-socketio's shutdown fails if its attempts to come back have not quite begun
-        await self._sio.shutdown()
-        http = self._sio.eio.http
-        if http is not None and not http.closed:  # after a poll that failed, python-engineio's own task may be later
-            await http.close()
+        while True:
+            await asyncio.sleep(0)  # python-socketio's shutdown fails if its attempts to come back have not quite begun
+            ending = asyncio.ensure_future(self._sio.shutdown())
+            while not ending.done():
+                await asyncio.wait([ending], timeout=AGAIN_S)
+                if not ending.done() and self._sio._reconnect_abort is not None:  # noqa: SLF001 - see AGAIN_S
+                    self._sio._reconnect_abort.set()  # noqa: SLF001
+            await ending
+            if not self._sio.connected:  # it may have come back in this very moment
+                break
+        if self._http is not None:
+            await self._http.close()
         await self._end()
 
     async def open(self) -> Self:
@@ -113,6 +125,9 @@ class ReconnectingClient:
             ChatRefusedError: the server does not let it in.
             ChatError: there is no server, or it does not answer.
         """
+        # Ours, and not the client's own: python-engineio loses one that is opened while another is being closed.
+        self._http = self._sio.eio.http = aiohttp.ClientSession()
+        self._sio.eio.external_http = True
         try:
             await self._sio.connect(
                 self._url, auth=self._auth, namespaces=list(NAMESPACES), transports=self._transports, wait_timeout=ACK_S

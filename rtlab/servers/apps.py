@@ -146,6 +146,8 @@ def describe(app: object) -> str:
 async def _run_aiohttp(app: Any, listener: socket.socket) -> Close:
     from aiohttp import web
 
+    from rtlab.servers.draining import DRAIN
+
     runner = web.AppRunner(app, shutdown_timeout=STOP_S)
     try:
         await runner.setup()
@@ -153,7 +155,15 @@ async def _run_aiohttp(app: Any, listener: socket.socket) -> Close:
     except BaseException:
         await runner.cleanup()
         raise
-    return runner.cleanup
+
+    async def stop() -> None:
+        try:
+            if DRAIN in app:
+                await app[DRAIN]()
+        finally:
+            await runner.cleanup()
+
+    return stop
 
 
 async def _run_socketio(server: Any, listener: socket.socket) -> Close:

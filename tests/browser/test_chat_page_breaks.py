@@ -14,7 +14,7 @@ from playwright.async_api import WebSocketRoute, expect
 
 import rtlab
 from rtlab.chat import CHAT, connect, create_app, issue_token
-from rtlab.chat.history import MemoryHistory
+from rtlab.chat.stores.memory import MemoryHistory
 from rtlab.servers.hosting import Server
 
 pytestmark = [

@@ -6,6 +6,7 @@ import time
 from deadlines import WAIT_S
 
 from rtlab.chat.auth import Identity
+from rtlab.chat.clock import Clock
 from rtlab.chat.connections import Connections, Visitor
 from rtlab.chat.limits import Limits
 
@@ -35,7 +36,7 @@ def identity(user: str, seconds: float) -> Identity:
 
 async def test_a_visit_ends_with_its_token_and_others_go_on():
     ends = Ends()
-    connections = Connections(Limits(), ends, ends.hung_up)
+    connections = Connections(Limits(), ends, ends.hung_up, Clock())
     enter(connections, "a", "/", identity("alice", 0.05), {})
     enter(connections, "b", "/", identity("bob", 3600), {})
     async with asyncio.timeout(WAIT_S):
@@ -44,7 +45,7 @@ async def test_a_visit_ends_with_its_token_and_others_go_on():
 
 
 async def test_one_connection_with_several_namespaces_and_one_bucket():
-    connections = Connections(Limits(), Ends(), Ends().hung_up)
+    connections = Connections(Limits(), Ends(), Ends().hung_up, Clock())
     environ = {"REMOTE_ADDR": "127.0.0.9"}
     one = enter(connections, "a", "/", identity("alice", 3600), environ)
     other = enter(connections, "b", "/notifications", identity("alice", 3600), environ)
@@ -60,7 +61,7 @@ async def test_one_connection_with_several_namespaces_and_one_bucket():
 
 async def test_a_newer_token_holds_for_all_namespaces_of_its_user():
     ends = Ends()
-    connections = Connections(Limits(), ends, ends.hung_up)
+    connections = Connections(Limits(), ends, ends.hung_up, Clock())
     environ = {}
     one = enter(connections, "a", "/", identity("alice", 0.05), environ)
     enter(connections, "b", "/notifications", identity("alice", 0.05), environ)
@@ -73,7 +74,7 @@ async def test_a_newer_token_holds_for_all_namespaces_of_its_user():
 
 async def test_thrown_out_is_with_all_namespaces_and_once():
     ends = Ends()
-    connections = Connections(Limits(), ends, ends.hung_up)
+    connections = Connections(Limits(), ends, ends.hung_up, Clock())
     environ = {}
     one = enter(connections, "a", "/", identity("alice", 3600), environ)
     enter(connections, "b", "/notifications", identity("alice", 3600), environ)
@@ -87,7 +88,7 @@ async def test_thrown_out_is_with_all_namespaces_and_once():
 
 async def test_too_much_too_often_is_thrown_out():
     ends = Ends()
-    connections = Connections(Limits(events_per_s=0.001, burst=2, breaches=2), ends, ends.hung_up)
+    connections = Connections(Limits(events_per_s=0.001, burst=2, breaches=2), ends, ends.hung_up, Clock())
     connection = connections.connection_of("e", {})
     assert [connections.charge_event(connection) for _ in range(4)] == [True, True, False, False]
     assert not connection.thrown_out

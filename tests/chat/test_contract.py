@@ -11,8 +11,8 @@ from chat.serving import NOTIFICATIONS, NOWHERE, SECRET, WAYS, chatting, fresh, 
 from deadlines import SCALE, WAIT_S
 
 from rtlab.chat import issue_token, verify
-from rtlab.chat.history import position
-from rtlab.chat.sessions import MemorySessions
+from rtlab.chat.clock import Clock
+from rtlab.chat.stores.protocols import position
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -21,7 +21,7 @@ SHORT_S = SCALE
 """Seconds that a token lasts whose end a test waits for."""
 
 
-class Clock:
+class Moved:
     """Seconds that a test moves."""
 
     ahead = 0.0
@@ -29,25 +29,16 @@ class Clock:
     def __call__(self):
         return time.monotonic() + self.ahead
 
-    monotonic = __call__
 
-    def time(self):
-        return time.time()
-
-
-CLOCK = Clock()
+CLOCK = Moved()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def places():
     """The chat with each serializer."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rtlab.chat.events.time", CLOCK)
-        async with (
-            chatting(sessions=MemorySessions(clock=CLOCK)) as text,
-            chatting(serializer="msgpack", sessions=MemorySessions(clock=CLOCK)) as packed,
-        ):
-            yield {"default": text, "msgpack": packed}
+    clock = Clock(steady=CLOCK)
+    async with chatting(clock=clock) as text, chatting(clock=clock, serializer="msgpack") as packed:
+        yield {"default": text, "msgpack": packed}
 
 
 @pytest.fixture(params=WAYS)

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtlab.chat.history import MemoryHistory, position
+from rtlab.chat.stores.memory import MemoryHistory
+from rtlab.chat.stores.protocols import position
 
 
 class Clock:

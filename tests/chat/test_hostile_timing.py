@@ -10,7 +10,7 @@ from deadlines import SCALE, WAIT_S
 from eventually import until
 
 from rtlab.chat import Limits
-from rtlab.chat.sessions import MemorySessions
+from rtlab.chat.stores.memory import MemorySessions
 
 # Coming and going
 

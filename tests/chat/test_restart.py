@@ -4,6 +4,7 @@ import asyncio
 import signal
 from pathlib import Path
 
+import aiohttp
 import pytest
 from chat.serving import SECRET, token
 from deadlines import WAIT_S
@@ -29,6 +30,23 @@ async def test_a_client_comes_back_after_a_restart(transports):
             assert (await alice.send("lobby", "back again")).id, "in its rooms, too"
 
 
+@pytest.mark.parametrize("turns", range(8))
+@pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
+async def test_a_client_that_is_closed_while_it_tries_to_come_back_stops(transports, turns):
+    """In whichever turn of the event loop: python-socketio's own shutdown can come too early for its attempts."""
+    app = create_app(secret=SECRET)
+    server = await rtlab.start(app, name="gone")
+    async with connect(server.url, token=token("alice"), transports=transports, reconnection_delay=0.01) as alice:
+        app[rtlab.chat.CHAT].hurry()
+        await server.stop()
+        await alice.next("disconnect", within_s=WAIT_S)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(WAIT_S):
+            await alice.close()
+        assert not alice.connected
+
+
 @pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
 async def test_sigterm_drains_whoever_hosts_the_chat(transports, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
@@ -40,6 +58,33 @@ async def test_sigterm_drains_whoever_hosts_the_chat(transports, monkeypatch):
             await alice.next("disconnect", within_s=WAIT_S)
             async with asyncio.timeout(WAIT_S):
                 assert await server.child.wait_async() == 0
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
+async def test_who_is_there_goes_on_while_a_child_drains(transports, monkeypatch):
+    """What was begun is finished; nobody new comes in; a balancer's open connection hears that it is not ready."""
+    monkeypatch.setenv("PYTHONPATH", str(TESTS))
+    async with (
+        rtlab.serve("chat.hostile_chat_app:by_default", in_child=True) as server,
+        aiohttp.ClientSession() as balancer,
+        connect(server.url, token=token("alice"), transports=transports, reconnection=False) as alice,
+    ):
+        await alice.join("lobby")
+        async with balancer.get(f"{server.url}/health/ready") as answer:
+            assert answer.status == 200
+            await answer.read()
+        server.child.send_signal(signal.SIGTERM)
+        await alice.next("server:draining", within_s=WAIT_S)
+        server.child.send_signal(signal.SIGTERM)  # a second one changes nothing
+        async with balancer.get(f"{server.url}/health/ready") as answer:
+            assert answer.status == 503
+        assert (await alice.send("lobby", "the end of a sentence")).id
+        assert (await alice.next("chat:message", within_s=WAIT_S)).data["text"] == "the end of a sentence"
+        with pytest.raises(rtlab.chat.ChatError):
+            await connect(server.url, token=token("bob"), transports=transports, reconnection=False)
+        await alice.next("disconnect", within_s=WAIT_S)
+        async with asyncio.timeout(WAIT_S):
+            assert await server.child.wait_async() == 0
 
 
 async def test_draining_ends_when_everybody_has_left():

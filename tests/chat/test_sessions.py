@@ -1,6 +1,7 @@
 """Sessions in memory: whose they are, how long they live, how many there are."""
 
-from rtlab.chat.sessions import MemorySessions, Saved
+from rtlab.chat.stores.memory import MemorySessions
+from rtlab.chat.stores.protocols import Saved
 
 ROOMS = Saved(frozenset({"lobby"}), frozenset({"desk"}))
 

@@ -10,8 +10,8 @@ from deadlines import SCALE, WAIT_S
 from eventually import until
 
 from rtlab.chat import Limits
-from rtlab.chat.history import MemoryHistory, position
-from rtlab.chat.sessions import MemorySessions
+from rtlab.chat.stores.memory import MemoryHistory, MemorySessions
+from rtlab.chat.stores.protocols import position
 
 
 class SlowHistory(MemoryHistory):

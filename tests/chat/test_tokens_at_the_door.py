@@ -21,6 +21,7 @@ from realtime.serving import lab_of
 from websockets.exceptions import ConnectionClosed
 
 from rtlab.chat import Limits
+from rtlab.chat.clock import Clock
 from rtlab.wire.socketio import Packet, PacketType
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -347,16 +348,8 @@ async def test_refreshing_ones_own_token_is_nothing_to_another_user_of_the_conne
 
 @pytest.mark.parametrize("namespace", ["/", NOTIFICATIONS])
 async def test_a_token_that_ends_while_one_is_let_in(place, lab, namespace, monkeypatch):
-    class Clock:
-        """Later for who watches the end than for who looks at the token."""
-
-        monotonic = staticmethod(time.monotonic)
-
-        @staticmethod
-        def time():
-            return time.time() + 7200
-
-    monkeypatch.setattr("rtlab.chat.connections.time", Clock)
+    # later for who watches the end than for who looks at the token
+    monkeypatch.setattr(place.chat._connections, "_clock", Clock(wall=lambda: time.time() + 7200))
     async with calling(lab, "websocket") as client:
         answer = await connect(client, namespace, {"token": GOOD})
         assert answer.data == {"message": "Invalid token", "data": {"code": "token_expired"}}

@@ -220,6 +220,36 @@ async def test_in_a_child(module):
     assert server.child.returncode == 0, server.log.tail()
 
 
+SLOW_TO_END = """
+import asyncio
+from aiohttp import web
+
+async def drain(_):
+    print("draining", flush=True)
+    await asyncio.sleep(1)
+    print("drained", flush=True)
+
+async def clean_up(_):
+    print("cleaned up", flush=True)
+
+app = web.Application()
+app.on_shutdown.append(drain)
+app.on_cleanup.append(clean_up)
+"""
+
+
+@pytest.mark.parametrize("end", ["stop", "SIGTERM", "SIGINT"])
+async def test_the_shutdown_of_an_app_in_a_child_runs_to_its_end(module, end):
+    server = await rtlab.start(f"{module(SLOW_TO_END)}:app", in_child=True)
+    if end != "stop":
+        server.child.send_signal(getattr(signal, end))
+        async with asyncio.timeout(WAIT_S):
+            await server.child.wait_async()
+    await server.stop()
+    assert server.child.returncode == 0
+    assert server.log.tail() == ["draining", "drained", "cleaned up"]
+
+
 async def test_a_child_that_is_killed(module):
     async with rtlab.serve(f"{module(AIOHTTP_MODULE)}:create", in_child=True) as server:
         server.child.kill()

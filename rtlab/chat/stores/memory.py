@@ -1,70 +1,25 @@
-"""What was said in a room, for those who come later.
+"""Stores in this process's memory: gone when it ends.
 
-What lives here: `History`, what the chat needs of a store, and `MemoryHistory`. They must not know who is in a room.
-
-An offset says where in its room's history a message stands. It is spelled as Redis spells the ids of a stream,
-``milliseconds-number``, and compared as two numbers: the milliseconds come from a clock, so that an offset from before
-a restart is older than all that came after it.
+What lives here: `MemoryHistory` and `MemorySessions`, each within its bounds.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
-__all__ = ["History", "MemoryHistory", "Page", "Record", "position"]
+from rtlab.chat.stores.protocols import Page, Record, Saved, position
 
-Record = Mapping[str, Any]
-"""A message as clients get it: {id, username, text, room, timestamp, offset, clientId?}."""
+__all__ = ["LIFE_S", "SESSIONS", "SESSIONS_OF_ONE", "MemoryHistory", "MemorySessions"]
 
-
-@dataclass(frozen=True)
-class Page:
-    """A stretch of a room's history."""
-
-    records: list[Record]
-    """The messages, oldest first."""
-    missed: int
-    """How many are known that came after the offset that was asked for; 0 where none was."""
-    complete: bool
-    """Whether `records` is all that came after that offset, with nothing evicted or forgotten between."""
-
-
-class History(Protocol):
-    """What the chat needs of a store."""
-
-    async def append(self, room: str, record: Record, user: str) -> tuple[Record, bool]:
-        """Keep a message.
-
-        Args:
-            room: where.
-            record: the message, still without its offset.
-            user: whose it is. The same ``clientId`` of the same user is the same message.
-
-        Returns:
-            The message with its offset, and whether it is new. If not, it is what was kept the first time.
-        """
-
-    async def last(self, room: str, count: int) -> Page:
-        """The last messages, `count` at most."""
-
-    async def after(self, room: str, offset: str, count: int) -> Page:
-        """The first messages after an offset, `count` at most: whoever asks on from the last one gets the rest."""
-
-    async def holds(self, room: str) -> bool:
-        """Whether there is anything of this room."""
-
-    async def drop(self, room: str) -> None:
-        """Forget a room."""
-
-
-def position(offset: str) -> tuple[int, int]:
-    """An offset as what can be compared."""
-    milliseconds, _, number = offset.partition("-")
-    return int(milliseconds), int(number)
+LIFE_S = 300.0
+"""Seconds that a session can be restored after the last change to it, or the end of its connection."""
+SESSIONS = 10_000
+"""Sessions that are kept in memory. The oldest is forgotten first."""
+SESSIONS_OF_ONE = 50
+"""Of these, sessions of one user: who comes and goes in a hurry makes nobody else's forgotten."""
 
 
 @dataclass
@@ -136,3 +91,51 @@ class MemoryHistory:
     async def drop(self, room: str) -> None:
         """As `History` says."""
         self._rooms.pop(room, None)
+
+
+class MemorySessions:
+    """`Sessions` in this process's memory: gone when it ends.
+
+    Args:
+        life_s: seconds that each is kept.
+        limit: how many are kept.
+        clock: gives seconds, and only goes forward.
+    """
+
+    def __init__(
+        self, life_s: float = LIFE_S, limit: int = SESSIONS, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._life_s = life_s
+        self._limit = limit
+        self._clock = clock
+        self._kept: OrderedDict[tuple[str, str], tuple[float, Saved]] = OrderedDict()
+        """By user and id, so that nobody finds somebody else's; in the order in which they end."""
+        self._of: dict[str, OrderedDict[str, None]] = {}
+        """The ids of each user's, in the same order."""
+
+    async def save(self, user: str, session_id: str, rooms: Saved) -> None:
+        """As `Sessions` says."""
+        now, key = self._clock(), (user, session_id)
+        self._kept[key] = (now + self._life_s, rooms)
+        self._kept.move_to_end(key)
+        own = self._of.setdefault(user, OrderedDict())
+        own[session_id] = None
+        own.move_to_end(session_id)
+        if len(own) > SESSIONS_OF_ONE:
+            self._forget((user, next(iter(own))))
+        while self._kept:
+            ends, _ = self._kept[oldest := next(iter(self._kept))]
+            if ends > now and len(self._kept) <= self._limit:
+                break
+            self._forget(oldest)
+
+    async def restore(self, user: str, session_id: str) -> Saved | None:
+        """As `Sessions` says."""
+        ends, rooms = self._kept.get((user, session_id), (0.0, None))
+        return rooms if ends > self._clock() else None
+
+    def _forget(self, key: tuple[str, str]) -> None:
+        user, session_id = key
+        del self._kept[key], self._of[user][session_id]
+        if not self._of[user]:
+            del self._of[user]

@@ -1,0 +1,263 @@
+"""A running chat: who is let in, what each event goes through, and what a balancer and a monitor ask.
+
+What lives here: `Chat`, which `app` makes and puts in front of aiohttp. What events do stands in `events`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from aiohttp import web
+from socketio.exceptions import ConnectionRefusedError as ConnectRefused
+
+from rtlab.chat import payloads
+from rtlab.chat.auth import Identity, InvalidToken, verify
+from rtlab.chat.clock import Clock
+from rtlab.chat.connections import Connections, Visitor
+from rtlab.chat.events import NOTIFICATIONS, Ack, EventRefused, Events, May, topic_room
+from rtlab.chat.limits import Limits
+from rtlab.chat.metrics import CONTENT_TYPE, Metrics
+from rtlab.chat.payloads import BadPayload
+from rtlab.chat.stores.protocols import History, Sessions
+from rtlab.errors import UsageError
+from rtlab.realtime import Server
+
+__all__ = ["DRAIN_S", "Chat"]
+
+DRAIN_S = 1.0
+"""Seconds between telling clients that the server goes and going: enough to hear it, and to finish a sentence."""
+PATH = "/socket.io/"
+"""Where Socket.IO is, as clients expect it."""
+
+logger = logging.getLogger("rtlab.chat")
+
+
+class Chat:
+    """The parts of a running chat. Made by `create_app`, whose arguments it takes."""
+
+    def __init__(
+        self,
+        secret: str,
+        limits: Limits,
+        history: History,
+        sessions: Sessions,
+        may_join: May,
+        may_subscribe: May,
+        clock: Clock,
+        **options: Any,
+    ) -> None:
+        self._secret = secret
+        self._clock = clock
+        self.limits = limits
+        """How much it takes."""
+        self.draining = False
+        """Whether it is about to go, and lets nobody in any more."""
+        self._drained = asyncio.Event()
+        # One event of a client after the other: messages keep their order, and nobody has thousands in progress.
+        self.sio = Server(async_handlers=False, **options)
+        """The Socket.IO server."""
+        self._connections = Connections(limits, self._end, self._hang_up, clock)
+        self._events = Events(self.sio, limits, history, sessions, may_join, may_subscribe, clock)
+        self._metrics = Metrics(
+            {
+                "rtlab_chat_connections": ("Clients that are let in.", lambda: len(self._connections)),
+                "rtlab_chat_sessions": ("Engine.IO sessions, let in or not.", lambda: len(self.sio.eio.sockets)),
+                "rtlab_chat_rooms": ("Chat rooms, occupied or kept.", lambda: len(self._events.chat)),
+                "rtlab_chat_plain_rooms": ("Plain rooms.", lambda: len(self._events.plain)),
+                "rtlab_chat_queued_bytes": ("Bytes that wait for clients.", self._queued_bytes),
+            }
+        )
+        for namespace in ("/", NOTIFICATIONS):
+            self._stand_at(namespace)
+
+    async def notify(self, topic: str, data: Mapping[str, Any]) -> None:
+        """Send ``notification`` {topic, …} to all who have subscribed to a topic.
+
+        Args:
+            topic: its name.
+            data: what else the notification says.
+
+        Raises:
+            UsageError: the topic's name is none.
+        """
+        try:
+            payloads.name_of("topic", topic, self.limits.room_name)
+        except BadPayload as error:
+            raise UsageError(str(error)) from None
+        await self.sio.emit("notification", {**data, "topic": topic}, to=topic_room(topic), namespace=NOTIFICATIONS)
+
+    async def drain(self, seconds: float = DRAIN_S) -> None:
+        """Let nobody in any more, tell those who are here, and give them a moment. A second call does nothing.
+
+        The app's shutdown does this first, whoever serves it, and then ends every connection as a server that goes away
+        does: clients come back by themselves. A host may call it before, while the app still listens.
+
+        Args:
+            seconds: how long at most; shorter if everybody has left, or somebody calls `hurry`.
+        """
+        if self.draining:
+            return
+        self.draining = True
+        logger.info("draining", extra={"connections": len(self._connections)})
+        for namespace in ("/", NOTIFICATIONS):
+            await self.sio.emit("server:draining", {}, namespace=namespace)
+        if len(self._connections):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), seconds)
+
+    def hurry(self) -> None:
+        """End the draining now, or make none of it."""
+        self._drained.set()
+        self.draining = True
+
+    async def drain_at_shutdown(self, _: web.Application) -> None:
+        """`drain`, as aiohttp calls it when the app shuts down."""
+        await self.drain()
+
+    # Doors
+
+    def _stand_at(self, namespace: str) -> None:
+        async def connect(sid: str, environ: dict[str, Any], auth: Any) -> None:
+            await self._let_in(sid, namespace, environ, auth)
+
+        async def disconnect(sid: str, reason: str) -> None:
+            await self._let_out(sid, namespace, reason)
+
+        async def event(name: str, sid: str, *arguments: Any) -> Ack:
+            return await self._handle(name, sid, namespace, arguments)
+
+        self.sio.on("connect", connect, namespace=namespace)
+        self.sio.on("disconnect", disconnect, namespace=namespace)
+        self.sio.on("*", event, namespace=namespace)
+
+    async def _let_in(self, sid: str, namespace: str, environ: dict[str, Any], auth: Any) -> None:
+        connection = self._connections.connection_of(self.sio.manager.eio_sid_from_sid(sid, namespace), environ)
+        self._connections.charge_event(connection)  # asking to be let in counts as an event does
+        if connection.thrown_out:
+            self._metrics.refusal("rate_limited")
+            raise ConnectRefused("Too many attempts", {"code": "rate_limited"})
+        visitor = self._connections.enter(sid, namespace, self._identity(auth, connection.peer), connection)
+        try:
+            if namespace == "/":
+                visitor.session_id = self._events.new_session_id()
+                # held back by the server until the client has heard that it is connected
+                await self.sio.emit("session", {"id": visitor.session_id}, to=sid)
+            if self._connections.is_over(visitor):  # meanwhile: nobody can be put out who is only coming in
+                raise self._refused("token_expired")
+        except BaseException:
+            self._connections.leave(visitor)  # whoever was not let in is not let out either
+            raise
+        logger.info("connected", extra=_about(visitor))
+
+    def _identity(self, auth: Any, peer: str) -> Identity:
+        """Who a client is.
+
+        Raises:
+            ConnectRefused: it does not say, or cannot prove it.
+        """
+        token = auth.get("token") if isinstance(auth, Mapping) else None
+        if token is None or token == "":
+            self._metrics.refusal("token_missing")
+            raise ConnectRefused("Authentication required", {"code": "token_missing"})
+        try:
+            return verify(token, self._secret, now=self._clock.wall())
+        except InvalidToken as error:
+            logger.info("refused", extra={"reason": error.code, "problem": error.problem, "peer": peer})
+            raise self._refused(error.code) from None
+
+    def _refused(self, code: str) -> ConnectRefused:
+        self._metrics.refusal(code)
+        return ConnectRefused("Invalid token", {"code": code})
+
+    async def _let_out(self, sid: str, namespace: str, reason: str) -> None:
+        visitor = self._connections.get(sid, namespace)
+        if visitor is None:
+            return  # it was never let in
+        self._connections.leave(visitor)
+        logger.info("disconnected", extra={**_about(visitor), "reason": reason})
+        if self.draining and not len(self._connections):
+            self._drained.set()
+        await self._events.gone(visitor)
+
+    async def _end(self, visitor: Visitor) -> None:
+        logger.info("ended", extra=_about(visitor))
+        await self.sio.disconnect(visitor.sid, namespace=visitor.namespace)
+
+    async def _hang_up(self, eio_sid: str) -> None:
+        await self.sio.eio.disconnect(eio_sid)
+
+    # Events
+
+    async def _handle(self, name: str, sid: str, namespace: str, arguments: tuple[Any, ...]) -> Ack:
+        """One event from anybody. Whatever it is, it is answered, and nobody else notices."""
+        handler = self._events.handlers.get((namespace, name))
+        if name == "token:refresh":
+            handler = self._refresh
+        self._metrics.event(name if handler is not None else "unknown")
+        visitor = self._connections.get(sid, namespace)
+        try:
+            if visitor is None:
+                raise EventRefused("gone", "expected a client that is still here")
+            if not self._connections.charge_event(visitor.connection):
+                raise EventRefused("rate_limited", f"events: expected at most {self.limits.events_per_s:g} in a second")
+            if handler is None:
+                raise EventRefused("unknown_event", f"event: expected one of the chat's, got {payloads.quoted(name)}")
+            if len(arguments) != 1:
+                raise BadPayload("payload", "one argument", f"{len(arguments)}")
+            return await handler(visitor, arguments[0])
+        except EventRefused as refused:
+            code, problem = refused.code, str(refused)
+        except BadPayload as error:
+            code, problem = "bad_payload", str(error)
+        except Exception:
+            logger.exception("event failed", extra={"event": name, "namespace": namespace})
+            code, problem = "server_error", "This is our fault and not yours. It is logged."
+        self._metrics.refusal(code)
+        return {"status": "error", "code": code, "message": problem}
+
+    async def _refresh(self, visitor: Visitor, payload: Any) -> Ack:
+        try:
+            identity = verify(payloads.token(payload), self._secret, now=self._clock.wall())
+        except InvalidToken as error:
+            raise EventRefused(error.code, "token: expected one that is signed and not over") from None
+        if identity.user != visitor.identity.user:
+            raise EventRefused("token_invalid", "token: expected one of the same user")
+        self._connections.refresh(visitor, identity)
+        return {"status": "ok", "exp": visitor.identity.expires}
+
+    # What others ask
+
+    async def health(self, request: web.Request) -> web.Response:
+        """``/health``, ``/health/live`` and ``/health/ready``: 503 where the answer is no."""
+        state = {"live": True, "ready": not self.draining}
+        asked = request.match_info.get("what")
+        fine = all(state.values()) if asked is None else state[asked]
+        return web.json_response(state, status=200 if fine else 503, headers={"Cache-Control": "no-store"})
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """``/metrics``: Prometheus's text format."""
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    @web.middleware
+    async def gate(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """While the server drains, no session begins. Those that there are go on."""
+        if self.draining and request.path == PATH and "sid" not in request.query:
+            body = json.dumps({"code": "draining", "message": "This server is going away. Try again in a moment."})
+            return web.Response(status=503, text=body, content_type="application/json", headers={"Retry-After": "2"})
+        response: web.StreamResponse = await handler(request)
+        return response
+
+    def _queued_bytes(self) -> float:
+        return float(sum(session.transport.queued_bytes for session in self.sio.eio.sockets.values()))
+
+
+def _about(visitor: Visitor) -> dict[str, str]:
+    return {
+        "user": visitor.identity.user, "namespace": visitor.namespace, "sid": visitor.sid,
+        "peer": visitor.connection.peer,
+    }  # fmt: skip
