@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rtlab.instruments.wiretap.tap import Tap as Tap
     from rtlab.instruments.wiretap.tap import start_tap as start_tap
     from rtlab.instruments.wiretap.tap import tap as tap
-    from rtlab.servers.hosting import Server as Server
+    from rtlab.servers.hosting import HostedServer as Server
     from rtlab.servers.hosting import serve as serve
     from rtlab.servers.hosting import start as start
     from rtlab.servers.javascript import NodeRun as NodeRun
@@ -39,7 +39,7 @@ _HOMES = {
     "MissingProgramError": "rtlab.errors",
     "NodeRun": "rtlab.servers.javascript",
     "RtlabError": "rtlab.errors",
-    "Server": "rtlab.servers.hosting",
+    "Server": "rtlab.servers.hosting:HostedServer",
     "Tap": "rtlab.instruments.wiretap.tap",
     "Transcript": "rtlab.instruments.transcript.transcript",
     "UnsupportedPlatformError": "rtlab.errors",
@@ -88,7 +88,8 @@ def __getattr__(name: str) -> object:
     if name in _PACKAGES:
         return import_module(f"rtlab.{name}")
     if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
+        module, _, attribute = _HOMES[name].partition(":")
+        value = getattr(import_module(module), attribute or name)
         globals()[name] = value
         return value
     raise AttributeError(f"module 'rtlab' has no attribute {name!r}; it has {', '.join(__all__)}")

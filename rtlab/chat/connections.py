@@ -1,6 +1,6 @@
 """What the chat knows of each client: who it is, until when, and how much it says.
 
-What lives here: `Connection`, one for each Engine.IO session; `Visitor`, one for each namespace that it is in; and
+What lives here: `ChatConnection`, one for each Engine.IO session; `Visitor`, one for each namespace that it is in; and
 `Connections`, which keeps them and ends them in time. It must not know rooms or messages.
 """
 
@@ -17,7 +17,7 @@ from rtlab.chat.clock import Clock
 from rtlab.chat.limits import Limits
 from rtlab.chat.rate import Bucket
 
-__all__ = ["Connection", "Connections", "Visitor"]
+__all__ = ["ChatConnection", "Connections", "Visitor"]
 
 logger = logging.getLogger("rtlab.chat")
 
@@ -28,7 +28,7 @@ LOOK_AGAIN_S = 3600.0
 
 
 @dataclass(eq=False)
-class Connection:
+class ChatConnection:
     """A client's connection, with all its namespaces."""
 
     eio_sid: str
@@ -48,7 +48,7 @@ class Visitor:
     sid: str
     namespace: str
     identity: Identity
-    connection: Connection
+    connection: ChatConnection
     session_id: str = ""
     """Under which its rooms are kept."""
     topics: set[str] = field(default_factory=set)
@@ -84,15 +84,15 @@ class Connections:
     def __len__(self) -> int:
         return len({id(visitor.connection) for visitor in self._visitors.values()})
 
-    def connection_of(self, eio_sid: str, environ: dict[str, Any]) -> Connection:
+    def connection_of(self, eio_sid: str, environ: dict[str, Any]) -> ChatConnection:
         """Somebody asks to be let in, perhaps not for the first time."""
         connection = environ.get(KEY)
-        if not isinstance(connection, Connection):
+        if not isinstance(connection, ChatConnection):
             bucket = Bucket(self._limits.events_per_s, self._limits.burst, self._clock.steady())
-            connection = environ[KEY] = Connection(eio_sid, bucket, str(environ.get("REMOTE_ADDR", "")))
+            connection = environ[KEY] = ChatConnection(eio_sid, bucket, str(environ.get("REMOTE_ADDR", "")))
         return connection
 
-    def enter(self, sid: str, namespace: str, identity: Identity, connection: Connection) -> Visitor:
+    def enter(self, sid: str, namespace: str, identity: Identity, connection: ChatConnection) -> Visitor:
         """Somebody has been let in."""
         visitor = Visitor(sid, namespace, identity, connection)
         connection.visitors.add(visitor)
@@ -123,7 +123,7 @@ class Connections:
                 each.identity = identity
                 self._watch(each)
 
-    def charge_event(self, connection: Connection) -> bool:
+    def charge_event(self, connection: ChatConnection) -> bool:
         """Whether a client may say something now. Who says too much too often is thrown out."""
         if connection.bucket.take(self._clock.steady()):
             return True
@@ -131,14 +131,14 @@ class Connections:
             self.throw_out(connection)
         return False
 
-    def throw_out(self, connection: Connection) -> None:
+    def throw_out(self, connection: ChatConnection) -> None:
         """End a connection, after what is being answered."""
         if not connection.thrown_out:
             logger.warning("thrown out", extra={"peer": connection.peer, "breaches": connection.bucket.breaches})
             connection.thrown_out = True
             self._soon(self._throw_out(connection))
 
-    async def _throw_out(self, connection: Connection) -> None:
+    async def _throw_out(self, connection: ChatConnection) -> None:
         # Its namespaces first: a client in JavaScript that is put out of those does not come back by itself.
         for visitor in list(connection.visitors):
             await self._end(visitor)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 if TYPE_CHECKING:
     from IPython.display import IFrame
 
-    from rtlab.servers.hosting import Server
+    from rtlab.servers.hosting import HostedServer
 
 __all__ = ["HEIGHT", "show"]
 
@@ -19,7 +19,7 @@ HEIGHT = 560
 """Pixels. Enough for a conversation, little enough for the next cell to be seen."""
 
 
-def show(server: Server, *, room: str = "lobby", token: str | None = None, height: int = HEIGHT) -> IFrame:
+def show(server: HostedServer, *, room: str = "lobby", token: str | None = None, height: int = HEIGHT) -> IFrame:
     """Show the page of a chat that runs here. Works on JupyterHub and Binder too, through jupyter-server-proxy.
 
     Args:

@@ -16,8 +16,8 @@ from rtlab.errors import PeerError
 
 __all__ = [
     "BadPayload",
-    "Join",
-    "Message",
+    "JoinPayload",
+    "MessagePayload",
     "join",
     "message",
     "name_of",
@@ -46,7 +46,7 @@ class BadPayload(PeerError):  # noqa: N818 - a client's, not an error of ours
 
 
 @dataclass(frozen=True)
-class Join:
+class JoinPayload:
     """The payload of ``chat:join``."""
 
     room: str
@@ -55,7 +55,7 @@ class Join:
 
 
 @dataclass(frozen=True)
-class Message:
+class MessagePayload:
     """The payload of ``chat:message``."""
 
     room: str
@@ -64,20 +64,22 @@ class Message:
     """What the client itself calls this message, the same in every attempt to send it."""
 
 
-def join(payload: object, limits: Limits) -> Join:
+def join(payload: object, limits: Limits) -> JoinPayload:
     """A room, or ``{room, after}``.
 
     Raises:
         BadPayload: it is neither.
     """
     if isinstance(payload, str):
-        return Join(name_of("room", payload, limits.room_name), None)
+        return JoinPayload(name_of("room", payload, limits.room_name), None)
     fields = _fields(payload, "a room's name, or an object with room and after", {"room", "after"}, {"room"})
     after = fields.get("after")
-    return Join(name_of("room", fields["room"], limits.room_name), None if after is None else offset("after", after))
+    return JoinPayload(
+        name_of("room", fields["room"], limits.room_name), None if after is None else offset("after", after)
+    )
 
 
-def message(payload: object, limits: Limits) -> Message:
+def message(payload: object, limits: Limits) -> MessagePayload:
     """``{room, text, clientId?}``.
 
     Raises:
@@ -91,7 +93,7 @@ def message(payload: object, limits: Limits) -> Message:
     text = _string("text", fields["text"], limits.text)
     if not text.strip():
         raise BadPayload("text", "something that can be seen", "white space only")
-    return Message(name_of("room", fields["room"], limits.room_name), text, client_id)
+    return MessagePayload(name_of("room", fields["room"], limits.room_name), text, client_id)
 
 
 def room(payload: object, limits: Limits) -> str:

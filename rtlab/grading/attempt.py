@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rtlab.grading.blame import Origin
+from rtlab.grading.blame import CodeOrigin
 from rtlab.grading.catalogue import Exercise
 from rtlab.grading.checks import Check
 from rtlab.grading.launcher import Launcher
 from rtlab.grading.results import CheckResult, Verdict, time_scale
 from rtlab.servers.supervisor import describe_status
 
-__all__ = ["Attempt", "Limits"]
+__all__ = ["Attempt", "ProcessLimits"]
 
 STARTUP_S = 20.0
 """Seconds for a process to start and to import the grader. That takes 0.2 to 0.8 s, or some on a machine that is
@@ -49,7 +49,7 @@ FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in ')
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProcessLimits:
     """What a submission may use. Seconds are stretched by RTLAB_TIME_SCALE."""
 
     deadline_s: float | None = None
@@ -86,7 +86,7 @@ class Attempt:
         launcher: Launcher,
         *,
         reset: str,
-        limits: Limits,
+        limits: ProcessLimits,
     ) -> None:
         self.exercise = exercise
         self.check = check
@@ -253,7 +253,7 @@ class Attempt:
             text = (self.child.directory / TRACE).read_text(errors="replace")
         except FileNotFoundError:
             return ""
-        origin = Origin(self.submission, self.exercise.grader)
+        origin = CodeOrigin(self.submission, self.exercise.grader)
         for frame in FRAME.finditer(text):
             if origin.owns(frame["file"]):
                 return origin.line(frame["file"], int(frame["line"]), show=True)

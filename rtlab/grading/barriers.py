@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import FrameType, ModuleType
 
-from rtlab.grading.blame import Origin
+from rtlab.grading.blame import CodeOrigin
 
 __all__ = ["RefusedError", "close_modules", "close_solutions"]
 
@@ -27,7 +27,7 @@ class RefusedError(ImportError):
     """The submission reached for the answer. The message says what to do instead."""
 
 
-def close_modules(forbidden: Mapping[str, str], origin: Origin) -> None:
+def close_modules(forbidden: Mapping[str, str], origin: CodeOrigin) -> None:
     """From now on the learner's code cannot import these modules, nor what is below them.
 
     What was loaded already is taken out of `sys.modules`. The grader, which was imported before, keeps what it holds,
@@ -67,7 +67,7 @@ def close_solutions(solutions: Path) -> None:
 class _Refusal:
     """Which modules are refused, and to whom."""
 
-    def __init__(self, forbidden: dict[str, str], origin: Origin) -> None:
+    def __init__(self, forbidden: dict[str, str], origin: CodeOrigin) -> None:
         self.forbidden = forbidden
         self.origin = origin
         refusal = self

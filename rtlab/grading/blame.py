@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType, FunctionType, TracebackType
 from typing import Any, NamedTuple
 
-__all__ = ["LONGEST", "Origin", "Overheard", "Place", "describe", "flatten", "shorten"]
+__all__ = ["LONGEST", "CodeOrigin", "Place", "SwallowedErrors", "describe", "flatten", "shorten"]
 
 LONGEST = 200
 """Characters of a value or an exception that a sentence shows."""
@@ -44,7 +44,7 @@ class Place(NamedTuple):
     """Whether it is the learner's line; the grader's otherwise."""
 
 
-class Origin:
+class CodeOrigin:
     """Where the learner's code lives: everything in the submission's folder but the grader beside it."""
 
     def __init__(self, submission: Path, grader: Path) -> None:
@@ -149,10 +149,10 @@ class Origin:
         return places
 
 
-class Overheard:
+class SwallowedErrors:
     """What libraries swallowed on the learner's behalf: exceptions that they logged, coroutines never awaited."""
 
-    def __init__(self, origin: Origin) -> None:
+    def __init__(self, origin: CodeOrigin) -> None:
         self.origin = origin
         self.errors: list[BaseException] = []
         """Exceptions with a line of the learner's in them, in the order in which they were logged."""

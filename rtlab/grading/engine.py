@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Self
 
 from rtlab.errors import UnsupportedPlatformError
-from rtlab.grading.attempt import Attempt, Limits
+from rtlab.grading.attempt import Attempt, ProcessLimits
 from rtlab.grading.catalogue import Exercise
 from rtlab.grading.checks import Check
 from rtlab.grading.launcher import Launcher
 from rtlab.grading.results import CheckResult, ExerciseResult, Verdict, time_scale
 
-__all__ = ["BUDGET_S", "Grading", "Limits", "grade_exercise"]
+__all__ = ["BUDGET_S", "Grading", "ProcessLimits", "grade_exercise"]
 
 BUDGET_S = 30.0
 """Seconds that a submission which hangs may cost in all, however many checks it hangs in."""
@@ -40,11 +40,13 @@ class Grading:
         limits: instead of those of the exercise.
     """
 
-    def __init__(self, exercise: Exercise, submission: Path, *, reset: str = "", limits: Limits | None = None) -> None:
+    def __init__(
+        self, exercise: Exercise, submission: Path, *, reset: str = "", limits: ProcessLimits | None = None
+    ) -> None:
         self.exercise = exercise
         self.submission = submission.absolute()
         self.reset = reset
-        self.limits = limits or Limits()
+        self.limits = limits or ProcessLimits()
         self._import_failure: CheckResult | None = None
         self._spent_s = 0.0
         self._hung = False

@@ -1,7 +1,7 @@
 """The only way in which a grader observes.
 
 What lives here: `expect`, which compares what came with what was expected and puts both into one sentence, and the
-ledger that counts observations. A check that made none is "unknown", whatever it returned.
+record that counts observations. A check that made none is "unknown", whatever it returned.
 
 An expectation that is not met raises `UnmetError`, and is written down as well: a submission that swallows every
 exception cannot swallow that.
@@ -17,7 +17,7 @@ from typing import Self, TypeVar
 from rtlab.grading.blame import describe, shorten
 from rtlab.grading.results import time_scale
 
-__all__ = ["Expect", "Ledger", "Raises", "UnmetError", "expect"]
+__all__ = ["Expect", "Observations", "Raises", "UnmetError", "expect"]
 
 Value = TypeVar("Value")
 
@@ -26,11 +26,11 @@ class UnmetError(AssertionError):
     """What came was not what was expected. The message is the sentence that the learner reads."""
 
 
-class Ledger:
+class Observations:
     """What was observed in this process."""
 
     def __init__(self) -> None:
-        self.observations = 0
+        self.count = 0
         """How many expectations were looked at."""
         self.unmet: list[str] = []
         """The sentences of those that were not met."""
@@ -43,7 +43,7 @@ class Ledger:
         Raises:
             UnmetError: it was not met.
         """
-        self.observations += 1
+        self.count += 1
         if not met:
             self.unmet.append(sentence())
             raise UnmetError(self.unmet[-1])
@@ -57,7 +57,7 @@ class Expect:
     """
 
     def __init__(self) -> None:
-        self.ledger = Ledger()
+        self.observations = Observations()
 
     def __call__(
         self,
@@ -104,7 +104,7 @@ class Expect:
             given, met, wanted = given + 1, lambda: isinstance(got, is_a), f"to be of type {is_a.__name__}"
         if given != 1:
             raise TypeError(f"expect needs exactly one of equals, one_of, within, contains, is_a; got {given}")
-        self.ledger.observe(_is_met(met), lambda: f"expected {what} {wanted}; got {show(got)}")
+        self.observations.observe(_is_met(met), lambda: f"expected {what} {wanted}; got {show(got)}")
         return got
 
     def that(self, claim: str, holds: object, *, but: str = "it is not so") -> None:
@@ -113,7 +113,7 @@ class Expect:
         Raises:
             UnmetError: "expected that the connection stays open, but it was closed".
         """
-        self.ledger.observe(_is_met(lambda: bool(holds)), lambda: f"expected that {claim}, but {but}")
+        self.observations.observe(_is_met(lambda: bool(holds)), lambda: f"expected that {claim}, but {but}")
 
     def raises(self, what: str, error: type[BaseException], **attributes: object) -> Raises:
         """A ``with`` block that has to raise: ``with expect.raises("an unmasked frame", ProtocolError, code=1002):``.
@@ -126,7 +126,7 @@ class Expect:
         Raises:
             UnmetError: the block raised nothing or something else.
         """
-        return Raises(self.ledger, what, error, attributes)
+        return Raises(self.observations, what, error, attributes)
 
     async def arrives(self, what: str, awaitable: Awaitable[Value], *, within_s: float) -> Value:
         """Await something that has to come in time; gives it back.
@@ -149,10 +149,10 @@ class Expect:
         error: BaseException | None = None
         if done and not waiting.cancelled():
             error = waiting.exception()
-        if error is not None and self.ledger.is_the_learners(error):
+        if error is not None and self.observations.is_the_learners(error):
             raise error
         came = f"instead came {describe(error)}" if error else f"nothing came within {within_s:g} s"
-        self.ledger.observe(
+        self.observations.observe(
             bool(done) and error is None and not waiting.cancelled(), lambda: f"expected {what}; {came}"
         )
         return waiting.result()
@@ -161,8 +161,10 @@ class Expect:
 class Raises:
     """What `expect.raises` gives: after the block, `error` is the exception that came."""
 
-    def __init__(self, ledger: Ledger, what: str, error: type[BaseException], attributes: dict[str, object]) -> None:
-        self._ledger = ledger
+    def __init__(
+        self, observations: Observations, what: str, error: type[BaseException], attributes: dict[str, object]
+    ) -> None:
+        self._observations = observations
         self._what = what
         self._type = error
         self._attributes = attributes
@@ -178,12 +180,12 @@ class Raises:
         wanted = f"expected {self._what} to raise {self._type.__name__}"
         if not isinstance(error, self._type):
             came = f"it raised {describe(error)}" if error is not None else "nothing was raised"
-            self._ledger.observe(False, lambda: f"{wanted}; {came}")
+            self._observations.observe(False, lambda: f"{wanted}; {came}")
         self.error = error
-        self._ledger.observe(True, str)
+        self._observations.observe(True, str)
         for name, value in self._attributes.items():
             got = getattr(error, name, None)
-            self._ledger.observe(
+            self._observations.observe(
                 _is_met(lambda got=got, value=value: _same(got, value)),  # type: ignore[misc]
                 lambda name=name, value=value, got=got: f"{wanted} with {name}={show(value)}; got {show(got)}",  # type: ignore[misc]
             )

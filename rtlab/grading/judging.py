@@ -8,8 +8,8 @@ then what the grader observed, then what the learner's code raised; what is left
 from __future__ import annotations
 
 from rtlab.grading.barriers import RefusedError
-from rtlab.grading.blame import Origin, Overheard, describe, flatten
-from rtlab.grading.expectations import Ledger, UnmetError
+from rtlab.grading.blame import CodeOrigin, SwallowedErrors, describe, flatten
+from rtlab.grading.expectations import Observations, UnmetError
 from rtlab.grading.loading import MissingNameError, UnreadableError
 from rtlab.grading.results import Verdict
 
@@ -18,7 +18,7 @@ __all__ = ["judge", "judge_import"]
 Judgement = tuple[Verdict, str]
 
 
-def judge_import(error: BaseException, origin: Origin) -> Judgement:
+def judge_import(error: BaseException, origin: CodeOrigin) -> Judgement:
     """What an exception means that ended the import of the learner's file."""
     if isinstance(error, UnreadableError):
         return Verdict.FAILED, str(error)
@@ -26,40 +26,42 @@ def judge_import(error: BaseException, origin: Origin) -> Judgement:
     return _raised(own or [error], origin)
 
 
-def judge(error: BaseException | None, ledger: Ledger, overheard: Overheard, origin: Origin) -> Judgement:
+def judge(
+    error: BaseException | None, observations: Observations, swallowed: SwallowedErrors, origin: CodeOrigin
+) -> Judgement:
     """What a check's end means.
 
     Args:
         error: what ended it, or None if it returned.
-        ledger: what it observed.
-        overheard: what libraries swallowed meanwhile.
+        observations: what it observed.
+        swallowed: what libraries swallowed meanwhile.
         origin: tells whose code is whose.
     """
-    if error is None and not ledger.unmet:
-        if ledger.observations:
+    if error is None and not observations.unmet:
+        if observations.count:
             return Verdict.PASSED, ""
         return Verdict.UNKNOWN, "the check ended without having observed anything"
     leaves = flatten(error) if error is not None else []
     own = [leaf for leaf in leaves if origin.raised_at(leaf) and not isinstance(leaf, UnmetError)]
-    for leaf in [*own, *overheard.errors]:
+    for leaf in [*own, *swallowed.errors]:
         if isinstance(leaf, NotImplementedError) and origin.raised_by_itself(leaf):
             return Verdict.TODO, _todo(leaf, origin)
-    for leaf in [*own, *overheard.errors]:
+    for leaf in [*own, *swallowed.errors]:
         if isinstance(leaf, RefusedError):
             return _raised([leaf], origin)
     missing = [leaf for leaf in leaves if isinstance(leaf, MissingNameError)]
     if missing:
         return Verdict.FAILED, str(missing[0])
-    if ledger.unmet:
-        return Verdict.FAILED, ". ".join([ledger.unmet[0], *_notes(own or overheard.errors, overheard, origin)])
-    if own or overheard.errors:
-        return _raised(own or overheard.errors, origin)
+    if observations.unmet:
+        return Verdict.FAILED, ". ".join([observations.unmet[0], *_notes(own or swallowed.errors, swallowed, origin)])
+    if own or swallowed.errors:
+        return _raised(own or swallowed.errors, origin)
     assert error is not None
     misused = origin.misused(error)
     return (Verdict.FAILED, misused) if misused else _unfinished(error, origin)
 
 
-def _raised(errors: list[BaseException], origin: Origin) -> Judgement:
+def _raised(errors: list[BaseException], origin: CodeOrigin) -> Judgement:
     """The sentence about an exception that came out of the learner's code."""
     error = errors[0]
     place = origin.raised_at(error)
@@ -76,20 +78,20 @@ def _raised(errors: list[BaseException], origin: Origin) -> Judgement:
     return Verdict.FAILED, misused or f"your code raised {describe(error)}{where}"
 
 
-def _todo(error: NotImplementedError, origin: Origin) -> str:
+def _todo(error: NotImplementedError, origin: CodeOrigin) -> str:
     return f"not written yet ({origin.raised_at(error)})"
 
 
-def _notes(errors: list[BaseException], overheard: Overheard, origin: Origin) -> list[str]:
+def _notes(errors: list[BaseException], swallowed: SwallowedErrors, origin: CodeOrigin) -> list[str]:
     """What may explain why an expectation was not met."""
     notes = []
     if errors:
         sentence = _raised(errors, origin)[1]
         notes.append(sentence[0].upper() + sentence[1:])
-    return notes or [note.rstrip(".") for note in overheard.never_awaited[:1]]
+    return notes or [note.rstrip(".") for note in swallowed.never_awaited[:1]]
 
 
-def _unfinished(error: BaseException, origin: Origin) -> Judgement:
+def _unfinished(error: BaseException, origin: CodeOrigin) -> Judgement:
     place, _ = origin.grader_line(error)
     return Verdict.UNKNOWN, (
         f"the check could not be finished: {describe(error)} in {place}. "

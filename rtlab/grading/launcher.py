@@ -67,7 +67,7 @@ class Launcher:
                  str(theirs.fileno()), grader],
                 name=f"the grader {grader.name}",
                 pass_fds=[theirs.fileno()],
-                grace=0,
+                grace_s=0,
             )  # fmt: skip
         self._buffer = b""
         self._launched = 0
@@ -144,16 +144,16 @@ class Launched:
                 self._returncode = ended
         return self._returncode
 
-    def wait(self, timeout: float) -> int:
+    def wait(self, timeout_s: float) -> int:
         """Block until it has ended; gives its exit status.
 
         Raises:
-            TimeoutError: it still ran after `timeout` seconds.
+            TimeoutError: it still ran after `timeout_s` seconds.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout_s
         while (code := self.poll()) is None:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"process {self.pid} still runs after {timeout:g} s")
+                raise TimeoutError(f"process {self.pid} still runs after {timeout_s:g} s")
             time.sleep(LOOK_S)
         return code
 

@@ -29,8 +29,8 @@ from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from rtlab.grading.barriers import close_modules, close_solutions
-from rtlab.grading.blame import Origin, Overheard, Place
-from rtlab.grading.expectations import Ledger, expect
+from rtlab.grading.blame import CodeOrigin, Place, SwallowedErrors
+from rtlab.grading.expectations import Observations, expect
 from rtlab.grading.judging import Judgement, judge, judge_import
 from rtlab.grading.loading import Submission, load_submission
 from rtlab.grading.results import Verdict
@@ -71,7 +71,7 @@ def carry_out(order: Mapping[str, Any], channel: Channel, grader: Path, loaded: 
         loaded: its module, or why there is none.
     """
     submission_path = Path(order["submission"])
-    origin = Origin(submission_path, grader)
+    origin = CodeOrigin(submission_path, grader)
     try:
         if isinstance(loaded, BaseException):
             raise loaded
@@ -81,11 +81,11 @@ def carry_out(order: Mapping[str, Any], channel: Channel, grader: Path, loaded: 
         _leave(
             channel, (Verdict.UNKNOWN, f"the check {grader.name} is broken: {type(error).__name__}: {error}"), "grader"
         )
-    ledger = expect.ledger
-    ledger.is_the_learners = lambda error: origin.raised_at(error) is not None
-    overheard = Overheard(origin)
-    overheard.listen()
-    ledger.unmet = _Announced(channel, overheard)
+    observations = expect.observations
+    observations.is_the_learners = lambda error: origin.raised_at(error) is not None
+    swallowed = SwallowedErrors(origin)
+    swallowed.listen()
+    observations.unmet = _Announced(channel, swallowed)
     close_modules(order["forbidden"], origin)
     if order["solutions"]:
         close_solutions(Path(order["solutions"]))
@@ -96,21 +96,21 @@ def carry_out(order: Mapping[str, Any], channel: Channel, grader: Path, loaded: 
     except BaseException as error:  # noqa: BLE001 - a learner's file may raise anything
         _leave(channel, judge_import(error, origin), "import")
     channel.say("imported")
-    _examine(function, submission, channel, ledger, overheard, origin)
+    _examine(function, submission, channel, observations, swallowed, origin)
 
 
 class _Announced(list[str]):
-    """The ledger's list of unmet expectations, which tells the engine of each."""
+    """The list of unmet expectations, which tells the engine of each."""
 
-    def __init__(self, channel: Channel, overheard: Overheard) -> None:
+    def __init__(self, channel: Channel, swallowed: SwallowedErrors) -> None:
         super().__init__()
         self._channel = channel
-        self._overheard = overheard
+        self._swallowed = swallowed
 
     def append(self, sentence: str) -> None:
         super().append(sentence)
         gc.collect()  # asyncio tells of a task that failed unseen when the task is collected, and it may be in a cycle
-        self._overheard.closed = True
+        self._swallowed.closed = True
         self._channel.say("unmet", sentence=sentence)
 
 
@@ -118,16 +118,16 @@ def _examine(
     function: Callable[[Submission | Path], Any],
     submission: Submission | Path,
     channel: Channel,
-    ledger: Ledger,
-    overheard: Overheard,
-    origin: Origin,
+    observations: Observations,
+    swallowed: SwallowedErrors,
+    origin: CodeOrigin,
 ) -> NoReturn:
     """Run the check, judge it, look at what it left in this process, and end."""
 
     async def attend() -> None:
         error = await asyncio.ensure_future(_outcome(function(submission)))
         left = await _tasks_left(origin)
-        _say_verdict(channel, judge(error, ledger, overheard, origin), "check", left or _threads_left(origin))
+        _say_verdict(channel, judge(error, observations, swallowed, origin), "check", left or _threads_left(origin))
         await asyncio.to_thread(channel.wait)  # the loop goes on, so that what is closing can close
 
     error: BaseException | None = None
@@ -138,7 +138,7 @@ def _examine(
             function(submission)
     except BaseException as raised:  # noqa: BLE001 - a learner's code may raise anything, SystemExit in a task included
         error = raised
-    _leave(channel, judge(error, ledger, overheard, origin), "check", _threads_left(origin))
+    _leave(channel, judge(error, observations, swallowed, origin), "check", _threads_left(origin))
 
 
 async def _outcome(check: Any) -> BaseException | None:
@@ -150,7 +150,7 @@ async def _outcome(check: Any) -> BaseException | None:
     return None
 
 
-async def _tasks_left(origin: Origin) -> str:
+async def _tasks_left(origin: CodeOrigin) -> str:
     """Where a task of the learner's own still runs after a moment of grace, or an empty string."""
     mine = asyncio.current_task()
     await asyncio.sleep(0)
@@ -163,12 +163,12 @@ async def _tasks_left(origin: Origin) -> str:
     return ""
 
 
-def _is_learners(task: asyncio.Task[Any], origin: Origin) -> bool:
+def _is_learners(task: asyncio.Task[Any], origin: CodeOrigin) -> bool:
     place = origin.awaits_at(task.get_coro())
     return place is not None and place.own
 
 
-def _threads_left(origin: Origin) -> str:
+def _threads_left(origin: CodeOrigin) -> str:
     places = origin.threads_left()
     return f"left a thread running behind, in {places[0]}" if places else ""
 
@@ -184,7 +184,7 @@ def _leave(channel: Channel, judgement: Judgement, phase: str, left: str = "") -
     channel.wait()
 
 
-def _answer_signals(channel: Channel, origin: Origin, trace: str) -> None:
+def _answer_signals(channel: Channel, origin: CodeOrigin, trace: str) -> None:
     """Tell where the process is whenever the engine asks.
 
     SIGUSR1 asks Python, which answers between two instructions. Where no instruction ends (in C code that takes long)
@@ -202,7 +202,7 @@ def _answer_signals(channel: Channel, origin: Origin, trace: str) -> None:
     faulthandler.register(signal.SIGUSR2, file=file, all_threads=False)
 
 
-def _tasks_at(origin: Origin) -> list[Place]:
+def _tasks_at(origin: CodeOrigin) -> list[Place]:
     """Where the tasks of this thread's loop wait."""
     try:
         tasks = asyncio.all_tasks()

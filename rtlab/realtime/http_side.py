@@ -19,11 +19,18 @@ from rtlab.errors import ProtocolError
 from rtlab.realtime.limits import CLOSE_S, PACKETS_PER_GET, UPGRADE_TIMEOUT_S
 from rtlab.realtime.message import NOOP, Message
 from rtlab.realtime.peer import set_peer
-from rtlab.realtime.refusals import Refusal, Refused
+from rtlab.realtime.refusals import Refusal, RequestRefused
 from rtlab.realtime.session import Reason, Session
 from rtlab.realtime.transports import Polling, Socket
-from rtlab.wire.engineio import SEPARATOR, Handshake, PacketType, decode_packet, decode_payload, encode_packet
-from rtlab.wire.engineio import Packet as EnginePacket
+from rtlab.wire.engineio import (
+    SEPARATOR,
+    EnginePacket,
+    EnginePacketType,
+    Handshake,
+    decode_packet,
+    decode_payload,
+    encode_packet,
+)
 from rtlab.wire.frames import CloseCode
 
 if TYPE_CHECKING:
@@ -48,7 +55,7 @@ class HttpSide:
         try:
             self._check_origin(environ)
             response = await self._answer(request, environ)
-        except Refused as refused:
+        except RequestRefused as refused:
             self._engine.logger.info("refused: %s", refused)
             response = refused.response()
         if not response.prepared:
@@ -61,15 +68,15 @@ class HttpSide:
         query = request.query
         transport = query.get("transport", "")
         if transport not in self._engine.transports:
-            raise Refused(Refusal.UNKNOWN_TRANSPORT, f"transport={transport!r}")
+            raise RequestRefused(Refusal.UNKNOWN_TRANSPORT, f"transport={transport!r}")
         sid = query.get("sid")
         if sid is None:
             if request.method != "GET":
-                raise Refused(Refusal.BAD_METHOD, request.method)
+                raise RequestRefused(Refusal.BAD_METHOD, request.method)
             if query.get("EIO") != "4":
-                raise Refused(Refusal.UNSUPPORTED_VERSION, f"EIO={query.get('EIO')!r}")
+                raise RequestRefused(Refusal.UNSUPPORTED_VERSION, f"EIO={query.get('EIO')!r}")
             if transport == "websocket" and not _asks_for_websocket(request):
-                raise Refused(Refusal.BAD_REQUEST, "no upgrade")
+                raise RequestRefused(Refusal.BAD_REQUEST, "no upgrade")
             return await self._open(request, environ, transport)
         session = self._engine.sockets.get(sid) or self._engine.lingering.get(sid)
         if session is None or session.closed:
@@ -77,12 +84,12 @@ class HttpSide:
         if _asks_for_websocket(request):
             return await self._upgrade(request, session)
         if transport != "polling" or not isinstance(session.transport, Polling):
-            raise Refused(Refusal.BAD_REQUEST, f"the session is on {session.transport.name}")
+            raise RequestRefused(Refusal.BAD_REQUEST, f"the session is on {session.transport.name}")
         if request.method == "GET":
             return await self._poll(request, session, session.transport)
         if request.method == "POST":
             return await self._post(request, session)
-        raise Refused(Refusal.BAD_METHOD, request.method)
+        raise RequestRefused(Refusal.BAD_METHOD, request.method)
 
     async def _open(self, request: web.Request, environ: dict[str, Any], transport: str) -> web.StreamResponse:
         """The handshake (Engine.IO protocol v4, Handshake)."""
@@ -98,7 +105,7 @@ class HttpSide:
                 round(self._engine.ping_timeout * 1000),
                 self._engine.max_http_buffer_size,
             )
-            hello = Message(encode_packet(EnginePacket(PacketType.OPEN, handshake.encode())))
+            hello = Message(encode_packet(EnginePacket(EnginePacketType.OPEN, handshake.encode())))
             if transport == "polling":
                 session.open()
                 response = web.Response(text=hello.body)
@@ -120,7 +127,7 @@ class HttpSide:
         """A GET, which waits until there is something to say (Engine.IO protocol v4, HTTP long-polling)."""
         if polling.waiting:
             session.close(Reason.TRANSPORT_ERROR)
-            raise Refused(Refusal.BAD_REQUEST, "a second GET while the first one waits")
+            raise RequestRefused(Refusal.BAD_REQUEST, "a second GET while the first one waits")
         if not polling.queue and not session.probed:
             try:
                 await polling.wait()
@@ -133,14 +140,14 @@ class HttpSide:
             return self._body_of(polling.take(PACKETS_PER_GET) or [NOOP])
         messages = session.final_messages()
         if not messages:
-            raise Refused(Refusal.SHUTTING_DOWN, "nothing more to say")
+            raise RequestRefused(Refusal.SHUTTING_DOWN, "nothing more to say")
         return self._body_of(messages)
 
     async def _post(self, request: web.Request, session: Session) -> web.Response:
         """A POST, which brings what the client has to say."""
         if session.posting:
             session.close(Reason.TRANSPORT_ERROR)
-            raise Refused(Refusal.BAD_REQUEST, "a second POST while the first one is read")
+            raise RequestRefused(Refusal.BAD_REQUEST, "a second POST while the first one is read")
         session.posting = True
         try:
             async with asyncio.timeout(self._engine.ping_interval + self._engine.ping_timeout):
@@ -149,15 +156,15 @@ class HttpSide:
                 await session.receive(packet)
         except TimeoutError:
             session.close(Reason.TRANSPORT_ERROR)
-            raise Refused(Refusal.BAD_REQUEST, "the body took too long") from None
+            raise RequestRefused(Refusal.BAD_REQUEST, "the body took too long") from None
         except web.RequestPayloadError:
             session.close(Reason.TRANSPORT_ERROR)
-            raise Refused(Refusal.BAD_REQUEST, "a body that is not encoded as its head says") from None
+            raise RequestRefused(Refusal.BAD_REQUEST, "a body that is not encoded as its head says") from None
         except (ConnectionError, asyncio.CancelledError) as error:
             session.close(Reason.TRANSPORT_CLOSE)  # what was in the body is lost
             if isinstance(error, asyncio.CancelledError):
                 raise
-            raise Refused(Refusal.BAD_REQUEST, "the connection was lost") from None
+            raise RequestRefused(Refusal.BAD_REQUEST, "the connection was lost") from None
         finally:
             session.posting = False
         return web.Response(text="ok")
@@ -168,26 +175,28 @@ class HttpSide:
             size += len(chunk)
             if size > self._engine.max_http_buffer_size:
                 session.close(Reason.TRANSPORT_ERROR)
-                raise Refused(Refusal.TOO_LARGE, f"a body of more than {self._engine.max_http_buffer_size:,} bytes")
+                raise RequestRefused(
+                    Refusal.TOO_LARGE, f"a body of more than {self._engine.max_http_buffer_size:,} bytes"
+                )
             chunks.append(chunk)
         limit = self._engine.guards.max_packets_per_payload
         try:
             text = b"".join(chunks).decode()
             if limit is not None and text.count(SEPARATOR) >= limit:
                 session.close(Reason.TRANSPORT_ERROR)
-                raise Refused(Refusal.TOO_LARGE, f"more than {limit:,} packets in one body")
+                raise RequestRefused(Refusal.TOO_LARGE, f"more than {limit:,} packets in one body")
             return decode_payload(text)
         except UnicodeDecodeError as error:
             refused = ProtocolError(f"expected a body in UTF-8: {error.reason}", rule="Engine.IO protocol v4")
         except ProtocolError as error:
             refused = error
         session.violate(refused)
-        raise Refused(Refusal.BAD_REQUEST, refused.problem)
+        raise RequestRefused(Refusal.BAD_REQUEST, refused.problem)
 
     async def _upgrade(self, request: web.Request, session: Session) -> web.StreamResponse:
         """A WebSocket for a session that polls: probe, answer, change (Engine.IO protocol v4, Upgrade)."""
         if not self._engine.allow_upgrades or "websocket" not in self._engine.transports:
-            raise Refused(Refusal.BAD_REQUEST, "no upgrades here")
+            raise RequestRefused(Refusal.BAD_REQUEST, "no upgrades here")
         ws = self._websocket()
         await ws.prepare(request)
         if session.upgrading is not None or not isinstance(session.transport, Polling):
@@ -196,11 +205,11 @@ class HttpSide:
         socket = session.upgrading = self._socket(ws, request, session)
         try:
             async with asyncio.timeout(UPGRADE_TIMEOUT_S):
-                if await _next(ws) == EnginePacket(PacketType.PING, "probe") and not session.closed:
+                if await _next(ws) == EnginePacket(EnginePacketType.PING, "probe") and not session.closed:
                     socket.send(Message("3probe"))
                     session.probed = True
                     session.transport.wake()  # its GET ends with a NOOP, and the client can go over
-                    if await _next(ws) == EnginePacket(PacketType.UPGRADE) and not session.closed:
+                    if await _next(ws) == EnginePacket(EnginePacketType.UPGRADE) and not session.closed:
                         session.upgrade(socket)
         except (TimeoutError, ProtocolError):
             pass
@@ -241,7 +250,7 @@ class HttpSide:
             and not session.close_delivered
         ):
             return self._body_of(session.final_messages())
-        raise Refused(Refusal.UNKNOWN_SESSION, "there is none, or it is closed")
+        raise RequestRefused(Refusal.UNKNOWN_SESSION, "there is none, or it is closed")
 
     def _body_of(self, messages: list[Message]) -> web.Response:
         response = web.Response(text=SEPARATOR.join(message.body for message in messages))
@@ -264,7 +273,7 @@ class HttpSide:
         if origin and self._engine.cors_allowed_origins != []:
             allowed = self._engine._cors_allowed_origins(environ)
             if allowed is not None and origin not in allowed:
-                raise Refused(Refusal.FORBIDDEN, f"{origin} is not an accepted origin")
+                raise RequestRefused(Refusal.FORBIDDEN, f"{origin} is not an accepted origin")
 
     def _session_cookie(self, sid: str) -> str:
         attributes = self._engine.cookie

@@ -27,7 +27,7 @@ from rtlab.realtime.session import Reason, is_cancelled
 if TYPE_CHECKING:
     from rtlab.realtime.server import Server
 
-__all__ = ["EXCHANGE", "Client", "NamespaceGate"]
+__all__ = ["EXCHANGE", "ClientState", "NamespaceGate"]
 
 EXCHANGE = "Socket.IO protocol v5, Exchange protocol"
 REJECTED = {"message": "Connection rejected by server"}
@@ -35,7 +35,7 @@ REJECTED = {"message": "Connection rejected by server"}
 
 
 @dataclass(slots=True)
-class Client:
+class ClientState:
     """What the server knows of one Engine.IO session."""
 
     reader: Reader
@@ -59,7 +59,7 @@ class NamespaceGate:
 
     def __init__(self, server: Server, guards: Guards) -> None:
         self.guards = guards
-        self.clients: dict[str, Client] = {}
+        self.clients: dict[str, ClientState] = {}
         """By Engine.IO session id."""
         self.held: dict[str, PendingMessages] = {}
         """By socket id: what waits for the outcome of its connect handler."""
@@ -69,7 +69,7 @@ class NamespaceGate:
 
     def opened(self, eio_sid: str) -> None:
         """A session has begun. It has so long to join a namespace."""
-        self.clients[eio_sid] = Client(reader(self._server.packet_class, self.guards.max_attachments))
+        self.clients[eio_sid] = ClientState(reader(self._server.packet_class, self.guards.max_attachments))
         self._expect_connect(eio_sid)
 
     def closed(self, eio_sid: str) -> None:
@@ -215,7 +215,7 @@ class NamespaceGate:
         else:
             session.close(Reason.CONNECT_TIMEOUT, detail=f"in no namespace for {self.guards.connect_timeout_s} s")
 
-    def expect_attachments(self, eio_sid: str, client: Client) -> None:
+    def expect_attachments(self, eio_sid: str, client: ClientState) -> None:
         """A packet whose attachments are missing has so long to get them."""
         if client.attachments_timer is not None and not client.reader.pending:
             client.attachments_timer.cancel()

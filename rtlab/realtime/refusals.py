@@ -10,7 +10,7 @@ import json
 
 from aiohttp import web
 
-__all__ = ["Refusal", "Refused"]
+__all__ = ["Refusal", "RequestRefused"]
 
 
 class Refusal(enum.Enum):
@@ -26,7 +26,7 @@ class Refusal(enum.Enum):
     SHUTTING_DOWN = (503, 3, "Server shutting down")
 
 
-class Refused(Exception):  # noqa: N818 - it never leaves the server: it becomes a response
+class RequestRefused(Exception):  # noqa: N818 - it never leaves the server: it becomes a response
     """A request that is answered with a refusal. `detail` is for the log."""
 
     def __init__(self, refusal: Refusal, detail: str) -> None:

@@ -18,7 +18,7 @@ from rtlab.realtime.engine import Engine
 from rtlab.realtime.fanout import guarded
 from rtlab.realtime.guards import Guards
 from rtlab.realtime.message import Message
-from rtlab.realtime.namespace_gate import EXCHANGE, Client, NamespaceGate
+from rtlab.realtime.namespace_gate import EXCHANGE, ClientState, NamespaceGate
 from rtlab.realtime.packets import packet_class
 from rtlab.realtime.rules import event_name, refuse_socket_id, target_of
 from rtlab.realtime.session import Reason
@@ -188,7 +188,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         if packet is not None:
             await self._handle_packet(eio_sid, client, packet)
 
-    async def _handle_packet(self, eio_sid: str, client: Client, packet: Packet) -> None:
+    async def _handle_packet(self, eio_sid: str, client: ClientState, packet: Packet) -> None:
         namespace = packet.namespace.partition("?")[0]
         if packet.type is PacketType.CONNECT:
             await self._handle_connect(eio_sid, namespace, packet.data)

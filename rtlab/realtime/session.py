@@ -23,8 +23,7 @@ from rtlab.realtime.heartbeat import Heartbeat
 from rtlab.realtime.limits import INBOX_MESSAGES
 from rtlab.realtime.message import CLOSE, NOOP, PING, Message
 from rtlab.realtime.transports import Polling, Socket
-from rtlab.wire.engineio import Packet as EnginePacket
-from rtlab.wire.engineio import PacketType
+from rtlab.wire.engineio import EnginePacket, EnginePacketType
 from rtlab.wire.frames import CloseCode
 
 __all__ = ["Owner", "Reason", "Session", "is_cancelled"]
@@ -122,7 +121,7 @@ class Session:
         """Take a packet of the client's. Waits while too many messages are in front of the handlers."""
         if self.closed:
             return
-        if packet.type is PacketType.MESSAGE:
+        if packet.type is EnginePacketType.MESSAGE:
             self._inbox.append(packet.data)
             self._inbox_bytes += len(packet.data)
             self._work()
@@ -131,9 +130,9 @@ class Session:
             ) and not self.closed:
                 self._room.clear()
                 await self._room.wait()
-        elif packet.type is PacketType.PONG:
+        elif packet.type is EnginePacketType.PONG:
             self._heartbeat.pong()
-        elif packet.type is PacketType.CLOSE:
+        elif packet.type is EnginePacketType.CLOSE:
             self.close(Reason.CLIENT_DISCONNECT)
         else:
             self.violate(ProtocolError(f"expected no {packet.type.name} from a client here", rule=PROTOCOL))

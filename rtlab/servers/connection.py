@@ -337,10 +337,10 @@ class WebSocket(asyncio.Protocol):
             raise ConnectionClosed(int(CloseCode.NORMAL), "closing")
         return self._connection
 
-    async def _keep_alive(self, interval: float) -> None:
+    async def _keep_alive(self, interval_s: float) -> None:
         with contextlib.suppress(ConnectionClosed):
             while True:
-                await asyncio.sleep(interval)
+                await asyncio.sleep(interval_s)
                 try:
                     async with asyncio.timeout(self.options.ping_timeout):
                         await self.ping()

@@ -1,7 +1,7 @@
 """Run any app on a free port of this machine, in this event loop or in a child process.
 
 What lives here: `serve` (for ``async with``), `start` (for a notebook, where a server lives over several cells),
-and `Server`, what both give. It must not know what an app does. How each kind of app is run stands in `apps`.
+and `HostedServer`, what both give. It must not know what an app does. How each kind of app is run stands in `apps`.
 
 The listening socket is made here, so the port is known, and taken, before the app runs; a child inherits the
 socket. No port is guessed, and none is lost to somebody else in between.
@@ -23,7 +23,7 @@ from rtlab.servers import registry
 from rtlab.servers.apps import describe, resolve, run_app
 from rtlab.servers.supervisor import Child, Log, readable
 
-__all__ = ["LOOPBACK", "READY_S", "Server", "listen", "serve", "start"]
+__all__ = ["LOOPBACK", "READY_S", "HostedServer", "listen", "serve", "start"]
 
 LOOPBACK = "127.0.0.1"
 """The only address that the lab listens on: what is served in a lesson is nobody else's business."""
@@ -31,7 +31,7 @@ READY_S = 20.0
 """Seconds that a child has to import its app and listen."""
 
 
-class Server:
+class HostedServer:
     """An app that listens on a port of this machine. Made by `rtlab.start` and `rtlab.serve`."""
 
     def __init__(self, port: int, what: str, close: Callable[[], Awaitable[None]], child: Child | None = None) -> None:
@@ -92,7 +92,7 @@ class Server:
         return f"<Server {self.url}, {self._what}, {state}>"
 
 
-async def start(app: object, *, in_child: bool = False, port: int = 0, name: str | None = None) -> Server:
+async def start(app: object, *, in_child: bool = False, port: int = 0, name: str | None = None) -> HostedServer:
     """Start a server that runs until `await server.stop()`, over as many cells as you like.
 
     Running the same cell again stops what its earlier run had started. Ends with the process in any case.
@@ -123,7 +123,7 @@ async def start(app: object, *, in_child: bool = False, port: int = 0, name: str
 @asynccontextmanager
 async def serve(
     app: object, *, in_child: bool = False, port: int = 0, name: str | None = None
-) -> AsyncIterator[Server]:
+) -> AsyncIterator[HostedServer]:
     """Run an app for the length of an ``async with`` block. Arguments and errors are those of `start`."""
     server = await start(app, in_child=in_child, port=port, name=name)
     try:
@@ -147,14 +147,14 @@ def listen(port: int) -> socket.socket:
         raise UsageError(f"Port {port} {problem}. Leave the port out, and a free one is found.") from None
 
 
-async def _start_here(app: object, listener: socket.socket) -> Server:
+async def _start_here(app: object, listener: socket.socket) -> HostedServer:
     port = listener.getsockname()[1]
     resolved = await resolve(app)
     close = await run_app(resolved, listener)
-    return Server(port, describe(resolved), close)
+    return HostedServer(port, describe(resolved), close)
 
 
-async def _start_child(app: object, listener: socket.socket) -> Server:
+async def _start_child(app: object, listener: socket.socket) -> HostedServer:
     if not isinstance(app, str):
         raise UsageError(
             f"A child process imports its app by itself: expected an import string like 'chat:app', got {app!r}."
@@ -189,4 +189,4 @@ async def _start_child(app: object, listener: socket.socket) -> Server:
         raise
     finally:
         os.close(reader)
-    return Server(port, f"{app} in process {child.pid}", child.aclose, child)
+    return HostedServer(port, f"{app} in process {child.pid}", child.aclose, child)

@@ -25,7 +25,7 @@ from typing import IO, Any
 from rtlab.errors import ChildError, UsageError
 from rtlab.servers import registry
 from rtlab.servers.course import javascript_packages
-from rtlab.servers.hosting import READY_S, Server, listen
+from rtlab.servers.hosting import READY_S, HostedServer, listen
 from rtlab.servers.programs import node as find_node
 from rtlab.servers.supervisor import TAIL_LINES, Child, describe_status, readable
 
@@ -101,7 +101,7 @@ async def node(script: str, *, within_s: float = WITHIN_S, **values: Any) -> Nod
     return NodeRun(tuple(lines), told.get("value"))
 
 
-async def start_node(script: str, *, name: str | None = None, **values: Any) -> Server:
+async def start_node(script: str, *, name: str | None = None, **values: Any) -> HostedServer:
     """Start a server in Node that runs until `await server.stop()`, over as many cells as you like.
 
     Running the same cell again stops what its earlier run had started. Ends with the process in any case.
@@ -141,13 +141,13 @@ async def start_node(script: str, *, name: str | None = None, **values: Any) -> 
                     raise
             finally:
                 os.close(reader)
-        server = Server(port, f"Node in process {child.pid}", child.aclose, child)
+        server = HostedServer(port, f"Node in process {child.pid}", child.aclose, child)
         register(server)
     return server
 
 
 @asynccontextmanager
-async def node_server(script: str, *, name: str | None = None, **values: Any) -> AsyncIterator[Server]:
+async def node_server(script: str, *, name: str | None = None, **values: Any) -> AsyncIterator[HostedServer]:
     """A server in Node for the length of an ``async with`` block. Arguments and errors are those of `start_node`."""
     server = await start_node(script, name=name, **values)
     try:

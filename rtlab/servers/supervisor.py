@@ -91,7 +91,7 @@ class Child:
         cwd: its working directory; its private directory by default.
         env: its whole environment; ours by default.
         pass_fds: descriptors that it inherits under the same numbers.
-        grace: seconds that it has between SIGTERM and SIGKILL.
+        grace_s: seconds that it has between SIGTERM and SIGKILL.
 
     Raises:
         UnsupportedPlatformError: on Windows.
@@ -106,13 +106,13 @@ class Child:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
-        grace: float = GRACE_S,
+        grace_s: float = GRACE_S,
     ) -> None:
         if sys.platform == "win32":
             raise UnsupportedPlatformError("Starting processes under a watchdog", "Windows", "Use WSL.")
         self.name = name
         self.command = [os.fspath(part) for part in command]
-        self.grace = grace
+        self.grace_s = grace_s
         self.returncode: int | None = None
         """The exit status, negative for a signal, as in `subprocess`. None while it runs."""
         self.directory = Path(tempfile.mkdtemp(prefix="rtlab-"))
@@ -126,7 +126,7 @@ class Child:
             with self.log.path.open("ab") as output:
                 self._watchdog = subprocess.Popen(
                     [sys.executable, "-I", "-S", os.fspath(WATCHDOG), str(status_writer), str(os.getpid()),
-                     str(grace), os.fspath(self.directory), "--", *self.command],
+                     str(grace_s), os.fspath(self.directory), "--", *self.command],
                     stdin=subprocess.PIPE,
                     stdout=output,
                     stderr=subprocess.STDOUT,
@@ -168,17 +168,17 @@ class Child:
                     self.returncode = int(number)
         return self.returncode
 
-    def wait(self, timeout: float | None = None) -> int:
+    def wait(self, timeout_s: float | None = None) -> int:
         """Block until the child has ended; gives its exit status.
 
         Raises:
-            TimeoutError: it still ran after `timeout` seconds.
+            TimeoutError: it still ran after `timeout_s` seconds.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while self.poll() is None:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
-                raise TimeoutError(f"{self.name} still runs after {timeout:g} s")
+                raise TimeoutError(f"{self.name} still runs after {timeout_s:g} s")
             select.select([self._status], [], [], left)
         assert self.returncode is not None
         return self.returncode
@@ -213,7 +213,7 @@ class Child:
         if self.poll() is None:
             self._signal_group(signal.SIGTERM)
             try:
-                self.wait(self.grace)
+                self.wait(self.grace_s)
             except TimeoutError:
                 self._signal_group(signal.SIGKILL)
                 self.wait()
@@ -228,7 +228,7 @@ class Child:
             if self.poll() is None:
                 self._signal_group(signal.SIGTERM)
                 try:
-                    async with asyncio.timeout(self.grace):
+                    async with asyncio.timeout(self.grace_s):
                         await self.wait_async()
                 except TimeoutError:
                     self._signal_group(signal.SIGKILL)

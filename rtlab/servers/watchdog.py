@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     """
     status = int(arguments[0])
     parent = int(arguments[1])
-    grace = float(arguments[2])
+    grace_s = float(arguments[2])
     directory = arguments[3]
     command = arguments[5:]
     os.set_inheritable(status, False)
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
         close_all_but({status, wake_reader, wake_writer})
         say(status, f"started {child}")
         if not attend(child, status, parent, wake_reader):
-            end(child, status, grace)
+            end(child, status, grace_s)
         sweep(child)
     else:
         say(status, f"failed {error}")
@@ -131,10 +131,10 @@ def attend(child: int, status: int, parent: int, wake_reader: int) -> bool:
             return ended
 
 
-def end(child: int, status: int, grace: float) -> None:
-    """Ask the child's group to end, and insist after `grace` seconds."""
+def end(child: int, status: int, grace_s: float) -> None:
+    """Ask the child's group to end, and insist after `grace_s` seconds."""
     signal_group(child, signal.SIGTERM)
-    deadline = time.monotonic() + grace
+    deadline = time.monotonic() + grace_s
     while not report_exit(child, status):
         if time.monotonic() > deadline:
             signal_group(child, signal.SIGKILL)

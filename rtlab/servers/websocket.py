@@ -28,7 +28,7 @@ from rtlab.wire.frames import CloseCode
 from rtlab.wire.handshake import Headers, Request, Response
 from rtlab.wire.protocol import Closed
 
-__all__ = ["Endpoint", "Handler", "Options", "Server", "WebSocket", "connect", "serve"]
+__all__ = ["Endpoint", "Handler", "Options", "WebSocket", "WebSocketServer", "connect", "serve"]
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ Handler = Callable[[WebSocket], Awaitable[None]]
 """Talks to one client; when it returns, the connection is closed with 1000."""
 
 
-class Server:
+class WebSocketServer:
     """A listening server. Made by `serve`."""
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -64,11 +64,11 @@ class Server:
         """Where it listens: ``ws://127.0.0.1:PORT``."""
         return f"ws://127.0.0.1:{self.port}"
 
-    async def close(self, timeout: float = 1.0) -> None:
+    async def close(self, timeout_s: float = 1.0) -> None:
         """Accept no more, close every connection with 1001, and wait until the handlers have ended.
 
         Args:
-            timeout: seconds that handlers and peers have before they are cut off.
+            timeout_s: seconds that handlers and peers have before they are cut off.
         """
         await stop_accepting(self._listener)
         self._server.close()
@@ -77,7 +77,7 @@ class Server:
         for connection in list(self.connections):
             connection.begin_close(CloseCode.GOING_AWAY)
         if self._handlers:
-            await asyncio.wait(self._handlers, timeout=timeout)
+            await asyncio.wait(self._handlers, timeout=timeout_s)
         for connection in list(self.connections):
             connection.abort()
         for task in self._handlers:
@@ -128,7 +128,7 @@ class Endpoint:
 
     async def host(self, listener: socket.socket) -> Close:
         """Serve on a socket that listens; gives what stops it. `rtlab.serve` calls this."""
-        server = Server(self)
+        server = WebSocketServer(self)
         await server.start(listener)
         return server.close
 
@@ -136,7 +136,7 @@ class Endpoint:
 @asynccontextmanager
 async def serve(
     handler: Handler, host: str = "127.0.0.1", port: int = 0, *, origins: Collection[str] | None = None, **options: Any
-) -> AsyncIterator[Server]:
+) -> AsyncIterator[WebSocketServer]:
     """Run a server for the length of an ``async with`` block.
 
     Args:
@@ -150,7 +150,7 @@ async def serve(
         OSError: the port is taken.
     """
     listener = socket.create_server((host, port))
-    server = Server(Endpoint(handler, Options(**options), origins))
+    server = WebSocketServer(Endpoint(handler, Options(**options), origins))
     await server.start(listener)
     try:
         yield server
@@ -209,7 +209,7 @@ async def connect(
 class _ServerSide(WebSocket):
     """A connection as the server has it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: WebSocketServer) -> None:
         super().__init__(server.endpoint.options)
         self.server = server
         self._deadline: asyncio.TimerHandle | None = None

@@ -20,9 +20,9 @@ from rtlab.errors import ProtocolError, UsageError
 __all__ = [
     "MAX_PACKETS",
     "SEPARATOR",
+    "EnginePacket",
+    "EnginePacketType",
     "Handshake",
-    "Packet",
-    "PacketType",
     "decode_packet",
     "decode_payload",
     "encode_packet",
@@ -42,7 +42,7 @@ ENCODING = "Engine.IO protocol v4, Packet encoding"
 HANDSHAKE = "Engine.IO protocol v4, Handshake"
 
 
-class PacketType(enum.IntEnum):
+class EnginePacketType(enum.IntEnum):
     """What a packet is for (Protocol)."""
 
     OPEN = 0
@@ -61,15 +61,15 @@ class PacketType(enum.IntEnum):
     """Nothing: ends a waiting GET during an upgrade."""
 
 
-_TYPES = {str(int(each)): each for each in PacketType}
+_TYPES = {str(int(each)): each for each in EnginePacketType}
 """By the character that stands for it: ASCII only, which int() would not insist on."""
 
 
 @dataclass(frozen=True, slots=True)
-class Packet:
+class EnginePacket:
     """One packet."""
 
-    type: PacketType
+    type: EnginePacketType
     data: str | bytes = ""
     """Bytes in a MESSAGE only."""
 
@@ -100,7 +100,7 @@ class Handshake:
     """Bytes that an HTTP body may have. None from servers that were written before the document had it."""
 
     def encode(self) -> str:
-        """The JSON of it, to be sent as ``Packet(PacketType.OPEN, handshake.encode())``."""
+        """The JSON of it, to be sent as ``EnginePacket(EnginePacketType.OPEN, handshake.encode())``."""
         fields: dict[str, object] = {
             "sid": self.sid,
             "upgrades": list(self.upgrades),
@@ -140,7 +140,7 @@ class Handshake:
         return cls(sid, tuple(upgrades), number("pingInterval"), number("pingTimeout"), max_payload)
 
 
-def encode_packet(packet: Packet) -> str | bytes:
+def encode_packet(packet: EnginePacket) -> str | bytes:
     """A packet as one WebSocket message: text, or the bare bytes of a binary message (Packet encoding, WebSocket).
 
     Raises:
@@ -149,33 +149,33 @@ def encode_packet(packet: Packet) -> str | bytes:
     data = packet.data
     if isinstance(data, str):
         return f"{packet.type:d}{data}"
-    if packet.type is not PacketType.MESSAGE:
+    if packet.type is not EnginePacketType.MESSAGE:
         raise UsageError(f"Only a MESSAGE can carry bytes, and this is a {packet.type.name}.")
     return data
 
 
-def decode_packet(data: str | bytes) -> Packet:
+def decode_packet(data: str | bytes) -> EnginePacket:
     """The packet in one WebSocket message.
 
     Raises:
         ProtocolError: there is no such packet.
     """
     if not isinstance(data, str):
-        return Packet(PacketType.MESSAGE, bytes(data))
+        return EnginePacket(EnginePacketType.MESSAGE, bytes(data))
     kind = _TYPES.get(data[:1])
     if kind is not None:
-        return Packet(kind, data[1:])
+        return EnginePacket(kind, data[1:])
     if not data:
         raise ProtocolError("an empty packet", rule=ENCODING)
     if data[0] != BASE64:
         raise ProtocolError(f"expected a packet type from 0 to 6, got {_shown(data[0])}", rule=PROTOCOL)
     try:
-        return Packet(PacketType.MESSAGE, binascii.a2b_base64(data[1:], strict_mode=True))
+        return EnginePacket(EnginePacketType.MESSAGE, binascii.a2b_base64(data[1:], strict_mode=True))
     except ValueError:
         raise ProtocolError(f"expected base64 after the b, got {_shown(data[1:])}", rule=ENCODING) from None
 
 
-def encode_payload(packets: Iterable[Packet]) -> str:
+def encode_payload(packets: Iterable[EnginePacket]) -> str:
     """Packets as the body of one HTTP message (Packet encoding, HTTP long-polling).
 
     Raises:
@@ -194,7 +194,7 @@ def encode_payload(packets: Iterable[Packet]) -> str:
     return SEPARATOR.join(encoded)
 
 
-def decode_payload(text: str, *, max_packets: int | None = None) -> list[Packet]:
+def decode_payload(text: str, *, max_packets: int | None = None) -> list[EnginePacket]:
     """The packets in the body of one HTTP message, in order.
 
     Args:

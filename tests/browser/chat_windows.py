@@ -18,7 +18,7 @@ from deadlines import WAIT_S
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
 from rtlab.chat import Limits, issue_token
-from rtlab.servers.hosting import Server
+from rtlab.servers.hosting import HostedServer
 
 __all__ = ["GENEROUS", "SECRET", "Window", "Windows", "address", "both_in", "windows_of"]
 
@@ -152,12 +152,12 @@ async def windows_of(chromium: str) -> AsyncIterator[Windows]:
             await browser.close()
 
 
-def address(server: Server, name: str = "alice", room: str = "lobby", **options: float) -> str:
+def address(server: HostedServer, name: str = "alice", room: str = "lobby", **options: float) -> str:
     """Where somebody is signed in and in a room."""
     return f"{server.url}/#{urlencode({'token': issue_token(name, SECRET, **options), 'room': room})}"
 
 
-async def both_in(windows: Windows, server: Server) -> tuple[Window, Window]:
+async def both_in(windows: Windows, server: HostedServer) -> tuple[Window, Window]:
     """Alice and Bob, each in a window, in the lobby."""
     alice, bob = await windows.open(address(server)), await windows.open(address(server, "bob"))
     for window in (alice, bob):

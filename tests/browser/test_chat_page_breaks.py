@@ -15,7 +15,7 @@ from playwright.async_api import WebSocketRoute, expect
 import rtlab
 from rtlab.chat import CHAT, connect, create_app, issue_token
 from rtlab.chat.stores.memory import MemoryHistory
-from rtlab.servers.hosting import Server
+from rtlab.servers.hosting import HostedServer
 
 pytestmark = [
     pytest.mark.long,
@@ -32,7 +32,7 @@ async def windows(chromium: str) -> AsyncIterator[Windows]:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
+async def server() -> AsyncIterator[HostedServer]:
     async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
         yield running
 

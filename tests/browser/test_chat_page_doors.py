@@ -15,7 +15,7 @@ from playwright.async_api import Route, expect
 import rtlab
 from rtlab.chat import connect, create_app, issue_token
 from rtlab.chat import page as chat_page
-from rtlab.servers.hosting import Server
+from rtlab.servers.hosting import HostedServer
 
 pytestmark = [
     pytest.mark.long,
@@ -38,7 +38,7 @@ async def windows(chromium: str) -> AsyncIterator[Windows]:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
+async def server() -> AsyncIterator[HostedServer]:
     async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
         yield running
 

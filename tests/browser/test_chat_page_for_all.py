@@ -12,7 +12,7 @@ from playwright.async_api import Page, expect
 
 import rtlab
 from rtlab.chat import connect, create_app, issue_token
-from rtlab.servers.hosting import Server
+from rtlab.servers.hosting import HostedServer
 
 pytestmark = [
     pytest.mark.long,
@@ -31,7 +31,7 @@ async def windows(chromium: str) -> AsyncIterator[Windows]:
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[Server]:
+async def server() -> AsyncIterator[HostedServer]:
     async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
         yield running
 
@@ -40,7 +40,7 @@ async def background(page: Page) -> str:
     return str(await page.evaluate("() => getComputedStyle(document.body).backgroundColor"))
 
 
-async def crowd(windows: Windows, server: Server, **options: object) -> Window:
+async def crowd(windows: Windows, server: HostedServer, **options: object) -> Window:
     """A window with a conversation in it, among long names and long words."""
     window = await windows.open(address(server, "W" * 32, "M" * 64), **options)
     async with connect(server.url, token=issue_token("carol", SECRET)) as carol:

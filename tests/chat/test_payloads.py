@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rtlab.chat import payloads
 from rtlab.chat.limits import Limits
-from rtlab.chat.payloads import BadPayload, Join, Message
+from rtlab.chat.payloads import BadPayload, JoinPayload, MessagePayload
 
 LIMITS = Limits(text=20, room_name=10, topics=2)
 JSON = st.recursive(
@@ -18,15 +18,15 @@ FIELDS = st.dictionaries(st.sampled_from(["room", "text", "after", "clientId", "
 
 
 def test_a_join():
-    assert payloads.join("lobby", LIMITS) == Join("lobby", None)
-    assert payloads.join({"room": "lobby"}, LIMITS) == Join("lobby", None)
-    assert payloads.join({"room": "lobby", "after": None}, LIMITS) == Join("lobby", None)
-    assert payloads.join({"room": "lobby", "after": "12-0"}, LIMITS) == Join("lobby", "12-0")
+    assert payloads.join("lobby", LIMITS) == JoinPayload("lobby", None)
+    assert payloads.join({"room": "lobby"}, LIMITS) == JoinPayload("lobby", None)
+    assert payloads.join({"room": "lobby", "after": None}, LIMITS) == JoinPayload("lobby", None)
+    assert payloads.join({"room": "lobby", "after": "12-0"}, LIMITS) == JoinPayload("lobby", "12-0")
 
 
 def test_a_message():
-    assert payloads.message({"room": "lobby", "text": " hi\n"}, LIMITS) == Message("lobby", " hi\n", None)
-    assert payloads.message({"room": "r", "text": "x", "clientId": "c"}, LIMITS) == Message("r", "x", "c")
+    assert payloads.message({"room": "lobby", "text": " hi\n"}, LIMITS) == MessagePayload("lobby", " hi\n", None)
+    assert payloads.message({"room": "r", "text": "x", "clientId": "c"}, LIMITS) == MessagePayload("r", "x", "c")
 
 
 STRING = "expected a string of 1 to"

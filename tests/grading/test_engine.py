@@ -3,7 +3,7 @@
 import pytest
 
 from rtlab.errors import UsageError
-from rtlab.grading.engine import Limits
+from rtlab.grading.engine import ProcessLimits
 from rtlab.grading.results import Verdict
 
 pytestmark = pytest.mark.usefixtures("leaves_no_process")
@@ -143,7 +143,7 @@ def test_a_check_that_waits_for_what_never_comes(grade_tiny):
         "import asyncio\n\n" + CHECK + "async def test_it(submission):\n"
         "    expect('the start', 1, equals=1)\n    await asyncio.Event().wait()\n"
     )
-    result = grade_tiny(grader, "x = 1\n", limits=Limits(deadline_s=0.3))
+    result = grade_tiny(grader, "x = 1\n", limits=ProcessLimits(deadline_s=0.3))
     assert result.message == (
         "still waiting after 0.3 s for what never came (test_tiny.py, line 8 (`await asyncio.Event().wait()`))"
     )
@@ -157,13 +157,13 @@ def test_a_hang_in_another_task_is_found(grade_tiny):
     submission = (
         "import asyncio\nasync def serve():\n    await inner()\nasync def inner():\n    await asyncio.sleep(60)\n"
     )
-    result = grade_tiny(grader, submission, limits=Limits(deadline_s=0.3))
+    result = grade_tiny(grader, submission, limits=ProcessLimits(deadline_s=0.3))
     assert result.message == "still running after 0.3 s, in tiny.py, line 5 (`await asyncio.sleep(60)`)"
 
 
 def test_a_hang_outside_python_is_found(grade_tiny):
     """No Python instruction ends in this, so no signal handler of Python's runs."""
-    result = grade_tiny(ANSWER, "def answer():\n    return sum(iter(int, 1))\n", limits=Limits(deadline_s=0.3))
+    result = grade_tiny(ANSWER, "def answer():\n    return sum(iter(int, 1))\n", limits=ProcessLimits(deadline_s=0.3))
     assert result.message == "still running after 0.3 s, in tiny.py, line 2 (`return sum(iter(int, 1))`)"
 
 
@@ -172,7 +172,7 @@ def test_a_hang_in_a_thread_is_found(grade_tiny):
         "import asyncio\n\n" + CHECK + "async def test_it(submission):\n    await asyncio.to_thread(submission.work)\n"
     )
     submission = "import time\ndef work():\n    while True:\n        time.sleep(0.1)\n"
-    result = grade_tiny(grader, submission, limits=Limits(deadline_s=0.3))
+    result = grade_tiny(grader, submission, limits=ProcessLimits(deadline_s=0.3))
     assert result.message == "still running after 0.3 s, in tiny.py, line 4 (`time.sleep(0.1)`)"
 
 
@@ -189,7 +189,7 @@ def test_a_hang_after_a_failure_says_both(grade_tiny):
         CHECK + "def test_it(submission):\n    try:\n        expect('the answer', 41, equals=42)\n"
         "    finally:\n        submission.close()\n"
     )
-    result = grade_tiny(grader, "def close():\n    while True:\n        pass\n", limits=Limits(deadline_s=0.3))
+    result = grade_tiny(grader, "def close():\n    while True:\n        pass\n", limits=ProcessLimits(deadline_s=0.3))
     assert result.message.startswith(
         "expected the answer to be 42; got 41. Then still running after 0.3 s, in tiny.py, line"
     )
@@ -312,7 +312,7 @@ def test_limits_of_a_check_are_its_own(grade_tiny):
 
 def test_time_scale_stretches_deadlines(grade_tiny, monkeypatch):
     monkeypatch.setenv("RTLAB_TIME_SCALE", "0.1")
-    message = grade_tiny(ANSWER, "def answer():\n    while True: pass\n", limits=Limits(deadline_s=3)).message
+    message = grade_tiny(ANSWER, "def answer():\n    while True: pass\n", limits=ProcessLimits(deadline_s=3)).message
     assert message.startswith("still running after 0.3 s")
     monkeypatch.setenv("RTLAB_TIME_SCALE", "fast")
     with pytest.raises(UsageError, match=r"RTLAB_TIME_SCALE .* got 'fast'"):

@@ -40,8 +40,8 @@ def expect():
 )
 def test_what_is_met_is_given_back_and_counted(expect, got, expectation):
     assert expect("it", got, **expectation) == got
-    assert expect.ledger.observations == 1
-    assert expect.ledger.unmet == []
+    assert expect.observations.count == 1
+    assert expect.observations.unmet == []
 
 
 @pytest.mark.parametrize(
@@ -67,14 +67,14 @@ def test_what_is_not_met_is_said_in_one_sentence(expect, got, expectation, sente
     with pytest.raises(UnmetError) as caught:
         expect("it", got, **expectation)
     assert str(caught.value) == sentence
-    assert expect.ledger.unmet == [sentence]
+    assert expect.observations.unmet == [sentence]
 
 
 @pytest.mark.parametrize("expectation", [{}, {"equals": 1, "is_a": int}, {"one_of": [1], "within": (0, 1)}])
 def test_there_is_exactly_one_expectation(expect, expectation):
     with pytest.raises(TypeError, match="exactly one"):
         expect("it", 1, **expectation)
-    assert expect.ledger.observations == 0
+    assert expect.observations.count == 0
 
 
 def test_a_claim(expect):
@@ -91,7 +91,7 @@ def test_a_block_that_has_to_raise(expect):
     with expect.raises("an unmasked frame", ProtocolError, code=1002) as caught:
         raise ProtocolError
     assert isinstance(caught.error, ProtocolError)
-    assert expect.ledger.observations > 0
+    assert expect.observations.count > 0
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_is_not_written_yet_passes_through(expect):
 
 async def test_something_arrives(expect):
     assert await expect.arrives("an answer", asyncio.sleep(0, "yes"), within_s=5) == "yes"
-    assert expect.ledger.observations == 1
+    assert expect.observations.count == 1
 
 
 async def test_nothing_arrives(expect):
@@ -136,6 +136,6 @@ async def test_something_else_arrives(expect):
 
     with pytest.raises(UnmetError, match=r"^expected an answer; instead came ConnectionError: closed$"):
         await expect.arrives("an answer", fail(), within_s=5)
-    expect.ledger.is_the_learners = lambda error: isinstance(error, ConnectionError)
+    expect.observations.is_the_learners = lambda error: isinstance(error, ConnectionError)
     with pytest.raises(ConnectionError):
         await expect.arrives("an answer", fail(), within_s=5)

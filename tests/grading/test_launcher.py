@@ -10,7 +10,7 @@ import pytest
 from deadlines import WAIT_S
 from eventually import eventually
 
-from rtlab.grading.engine import Limits
+from rtlab.grading.engine import ProcessLimits
 from rtlab.grading.results import Verdict
 
 pytestmark = [pytest.mark.usefixtures("leaves_no_process"), pytest.mark.skipif(sys.platform != "linux", reason="forks")]
@@ -89,7 +89,7 @@ def test_what_a_check_does_to_its_parent_costs_the_next_nothing(grade_tiny, numb
         f"import os, time\ndef first():\n    os.kill(os.getppid(), {int(number)})\n    time.sleep(60)\n"
         "def second():\n    return 42\n"
     )
-    first, second = grade_tiny(TWO, submission, every=True, limits=Limits(deadline_s=1))
+    first, second = grade_tiny(TWO, submission, every=True, limits=ProcessLimits(deadline_s=1))
     assert first.verdict is Verdict.FAILED
     stopped = number is signal.SIGSTOP
     assert ("still running after 1 s" if stopped else "your code crashed (signal") in first.message
@@ -115,7 +115,7 @@ def test_every_limit_holds_and_the_next_check_starts_afresh(grade_tiny, before, 
     submission = (
         f"import os, socket, subprocess, time; keep = []\ndef first():\n    {body}\ndef second():\n    return 42\n"
     )
-    first, second = grade_tiny(before + TWO, submission, every=True, limits=Limits(deadline_s=1))
+    first, second = grade_tiny(before + TWO, submission, every=True, limits=ProcessLimits(deadline_s=1))
     assert first.verdict is Verdict.FAILED
     assert sentence in first.message
     assert second.message == ""
@@ -128,7 +128,7 @@ def test_what_a_check_does_to_the_watchdog_costs_the_next_nothing(grade_tiny):
         "    os.kill(int(status.rpartition(')')[2].split()[1]), signal.SIGKILL)\n    time.sleep(60)\n"
         "def second():\n    return 42\n"
     )
-    first, second = grade_tiny(TWO, submission, every=True, limits=Limits(deadline_s=2))
+    first, second = grade_tiny(TWO, submission, every=True, limits=ProcessLimits(deadline_s=2))
     assert first.message == "your code crashed (signal SIGKILL)"
     assert second.message == ""
 

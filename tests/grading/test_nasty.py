@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from rtlab.grading.engine import Grading, Limits, grade_exercise
+from rtlab.grading.engine import Grading, ProcessLimits, grade_exercise
 from rtlab.grading.report import grade_class
 from rtlab.grading.results import Verdict
 
 pytestmark = pytest.mark.usefixtures("leaves_no_process")
 
 NASTY = Path(__file__).parents[1] / "nasty"
-PATIENCE = Limits(deadline_s=1.5)
+PATIENCE = ProcessLimits(deadline_s=1.5)
 """Seconds for those that never end; a hundred times what starting a server takes."""
 NEVER_END = ("endless_", "swallows_")
 WITHOUT_DOCSTRING = {
@@ -36,7 +36,7 @@ def cost(folder):
 
 @pytest.mark.parametrize("folder", [pytest.param(path, id=path.name) for path in sorted(NASTY.iterdir())])
 def test_it_costs_itself_its_points(course, folder):
-    limits = PATIENCE if folder.name.startswith(NEVER_END) else Limits()
+    limits = PATIENCE if folder.name.startswith(NEVER_END) else ProcessLimits()
     exercise = course.find("00")
     result = Grading(exercise, folder / "hello.py", limits=limits).run(exercise.checks[0])
     assert result.verdict is Verdict.FAILED
@@ -61,7 +61,7 @@ def test_a_hang_while_imported_is_waited_for_once(course):
         Grading(
             course.find("00"),
             NASTY / "endless_loop_while_imported" / "hello.py",
-            limits=Limits(deadline_s=0.2, budget_s=0.2),
+            limits=ProcessLimits(deadline_s=0.2, budget_s=0.2),
         )
     )
     first, second = result.checks
@@ -71,7 +71,7 @@ def test_a_hang_while_imported_is_waited_for_once(course):
 
 
 def test_what_hangs_costs_no_more_than_its_budget(course):
-    limits = Limits(deadline_s=0.5, budget_s=0.5)
+    limits = ProcessLimits(deadline_s=0.5, budget_s=0.5)
     result = grade_exercise(Grading(course.find("00"), NASTY / "endless_loop" / "hello.py", limits=limits))
     assert "still running after 0.5 s" in result.checks[0].message
     assert result.checks[1].message.startswith("not run: the checks before it used up the 0.5 s")

@@ -18,8 +18,7 @@ from socketio.exceptions import ConnectionRefusedError as RefusedByHandler
 
 import rtlab
 from rtlab.realtime import Guards, Server
-from rtlab.wire.engineio import Packet as EnginePacket
-from rtlab.wire.engineio import PacketType as EnginePacketType
+from rtlab.wire.engineio import EnginePacket, EnginePacketType
 from rtlab.wire.socketio import Packet, PacketType
 
 PING, UPGRADE = EnginePacketType.PING, EnginePacketType.UPGRADE

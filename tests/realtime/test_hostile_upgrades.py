@@ -16,7 +16,7 @@ from realtime.serving import lab_of
 
 import rtlab
 from rtlab.realtime import Guards, Server
-from rtlab.wire.engineio import PacketType as EnginePacketType
+from rtlab.wire.engineio import EnginePacketType
 from rtlab.wire.socketio import Decoder
 
 AT_ONCE = 5

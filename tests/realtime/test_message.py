@@ -3,7 +3,7 @@
 import zlib
 
 from rtlab.realtime.message import Message
-from rtlab.wire.engineio import Packet, PacketType, decode_payload
+from rtlab.wire.engineio import EnginePacket, EnginePacketType, decode_payload
 from rtlab.wire.frames import FrameParser, Opcode
 
 
@@ -19,8 +19,8 @@ def test_a_text_and_its_attachments_stay_together():
         (Opcode.BINARY, b"\x01\x02"),
     ]
     assert decode_payload(message.body) == [
-        Packet(PacketType.MESSAGE, '51-["x",{"_placeholder":true,"num":0}]'),
-        Packet(PacketType.MESSAGE, b"\x01\x02"),
+        EnginePacket(EnginePacketType.MESSAGE, '51-["x",{"_placeholder":true,"num":0}]'),
+        EnginePacket(EnginePacketType.MESSAGE, b"\x01\x02"),
     ]
     assert message.size == len('451-["x",{"_placeholder":true,"num":0}]') + 2
 

@@ -119,7 +119,7 @@ async def test_aclose_does_not_block_the_loop():
         "-c",
         "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(1000)",
     ]
-    child = Child(deaf, name="deaf", grace=0.3)
+    child = Child(deaf, name="deaf", grace_s=0.3)
     await until(child.log.tail, "it is up")
     async with asyncio.timeout(WAIT_S):
         closing = asyncio.create_task(child.aclose())
@@ -138,7 +138,7 @@ def test_who_ignores_sigterm_is_killed():
         "-c",
         "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(1000)",
     ]
-    child = Child(deaf, name="deaf", grace=0.1)
+    child = Child(deaf, name="deaf", grace_s=0.1)
     eventually(child.log.tail, "the child is up")
     child.close()
     assert child.returncode == -signal.SIGKILL

@@ -13,40 +13,40 @@ from rtlab.errors import ProtocolError, UsageError
 from rtlab.wire.engineio import (
     MAX_PACKETS,
     SEPARATOR,
+    EnginePacket,
+    EnginePacketType,
     Handshake,
-    Packet,
-    PacketType,
     decode_packet,
     decode_payload,
     encode_packet,
     encode_payload,
 )
 
-OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = PacketType
+OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = EnginePacketType
 GOLDEN = [
-    (Packet(MESSAGE, "hello"), "4hello"),
-    (Packet(MESSAGE), "4"),
-    (Packet(MESSAGE, '2["€","\N{WAVING HAND SIGN}"]'), '42["€","\N{WAVING HAND SIGN}"]'),
-    (Packet(MESSAGE, b"\x01\x02\x03\x04"), b"\x01\x02\x03\x04"),
-    (Packet(MESSAGE, b""), b""),
-    (Packet(PING), "2"),
-    (Packet(PING, "probe"), "2probe"),
-    (Packet(PONG, "probe"), "3probe"),
-    (Packet(UPGRADE), "5"),
-    (Packet(NOOP), "6"),
-    (Packet(CLOSE), "1"),
-    (Packet(OPEN, '{"sid":"x"}'), '0{"sid":"x"}'),
+    (EnginePacket(MESSAGE, "hello"), "4hello"),
+    (EnginePacket(MESSAGE), "4"),
+    (EnginePacket(MESSAGE, '2["€","\N{WAVING HAND SIGN}"]'), '42["€","\N{WAVING HAND SIGN}"]'),
+    (EnginePacket(MESSAGE, b"\x01\x02\x03\x04"), b"\x01\x02\x03\x04"),
+    (EnginePacket(MESSAGE, b""), b""),
+    (EnginePacket(PING), "2"),
+    (EnginePacket(PING, "probe"), "2probe"),
+    (EnginePacket(PONG, "probe"), "3probe"),
+    (EnginePacket(UPGRADE), "5"),
+    (EnginePacket(NOOP), "6"),
+    (EnginePacket(CLOSE), "1"),
+    (EnginePacket(OPEN, '{"sid":"x"}'), '0{"sid":"x"}'),
 ]
 PAYLOADS = [
-    ([Packet(MESSAGE, "hello"), Packet(PING), Packet(MESSAGE, "world")], "4hello\x1e2\x1e4world"),
-    ([Packet(MESSAGE, "hello"), Packet(MESSAGE, b"\x01\x02\x03\x04")], "4hello\x1ebAQIDBA=="),
-    ([Packet(MESSAGE, b"")], "b"),
-    ([Packet(NOOP)], "6"),
+    ([EnginePacket(MESSAGE, "hello"), EnginePacket(PING), EnginePacket(MESSAGE, "world")], "4hello\x1e2\x1e4world"),
+    ([EnginePacket(MESSAGE, "hello"), EnginePacket(MESSAGE, b"\x01\x02\x03\x04")], "4hello\x1ebAQIDBA=="),
+    ([EnginePacket(MESSAGE, b"")], "b"),
+    ([EnginePacket(NOOP)], "6"),
 ]
 
 texts = st.text(st.characters(exclude_characters=SEPARATOR, exclude_categories=["Cs"]), max_size=60)
-packets = st.builds(Packet, st.sampled_from(PacketType), texts) | st.builds(
-    Packet, st.just(MESSAGE), st.binary(max_size=60)
+packets = st.builds(EnginePacket, st.sampled_from(EnginePacketType), texts) | st.builds(
+    EnginePacket, st.just(MESSAGE), st.binary(max_size=60)
 )
 
 
@@ -121,16 +121,16 @@ def test_a_limit_of_packets():
 
 def test_what_cannot_be_sent():
     with pytest.raises(UsageError, match="a PING"):
-        encode_packet(Packet(PING, b"x"))
+        encode_packet(EnginePacket(PING, b"x"))
     with pytest.raises(UsageError, match=r"U\+001E"):
-        encode_payload([Packet(MESSAGE, f"a{SEPARATOR}b")])
+        encode_payload([EnginePacket(MESSAGE, f"a{SEPARATOR}b")])
     with pytest.raises(UsageError, match="no empty payload"):
         encode_payload([])
 
 
 def test_any_bytes_will_do():
-    assert decode_packet(bytearray(b"\x01")) == Packet(MESSAGE, b"\x01")
-    assert decode_packet(memoryview(b"\x01")) == Packet(MESSAGE, b"\x01")
+    assert decode_packet(bytearray(b"\x01")) == EnginePacket(MESSAGE, b"\x01")
+    assert decode_packet(memoryview(b"\x01")) == EnginePacket(MESSAGE, b"\x01")
 
 
 SAMPLE = Handshake("lv_VI97HAXpY6yYWAAAC", ("websocket",), 25_000, 20_000, 1_000_000)
@@ -179,11 +179,11 @@ def test_no_json(text):
 @pytest.mark.parametrize(
     ("packet", "line"),
     [
-        (Packet(NOOP), "NOOP"),
-        (Packet(PING, "probe"), "PING, 5 characters, 'probe'"),
-        (Packet(MESSAGE, "a" * 50), f"MESSAGE, 50 characters, {'a' * 40!r}…"),
-        (Packet(MESSAGE, b"\x01"), "MESSAGE, 1 byte, 01"),
-        (Packet(MESSAGE, b"\x01" * 17), f"MESSAGE, 17 bytes, {'01 ' * 16}…"),
+        (EnginePacket(NOOP), "NOOP"),
+        (EnginePacket(PING, "probe"), "PING, 5 characters, 'probe'"),
+        (EnginePacket(MESSAGE, "a" * 50), f"MESSAGE, 50 characters, {'a' * 40!r}…"),
+        (EnginePacket(MESSAGE, b"\x01"), "MESSAGE, 1 byte, 01"),
+        (EnginePacket(MESSAGE, b"\x01" * 17), f"MESSAGE, 17 bytes, {'01 ' * 16}…"),
     ],
 )
 def test_one_line_for_people(packet, line):

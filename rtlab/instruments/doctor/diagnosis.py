@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-__all__ = ["Check", "Diagnosis", "Status"]
+__all__ = ["Diagnosis", "Finding", "Status"]
 
 
 class Status(StrEnum):
@@ -41,7 +41,7 @@ WORD_WIDTH = max(map(len, Status))
 
 
 @dataclass(frozen=True)
-class Check:
+class Finding:
     """One line of a diagnosis."""
 
     name: str
@@ -69,7 +69,7 @@ class Check:
 class Diagnosis:
     """What `rtlab.diagnose` gives."""
 
-    checks: tuple[Check, ...]
+    checks: tuple[Finding, ...]
 
     @property
     def ok(self) -> bool:
@@ -95,7 +95,7 @@ class Diagnosis:
         checks = [asdict(check) for check in self.checks]
         return json.dumps({"ok": self.ok, "exit_status": self.exit_status, "checks": checks}, indent=2)
 
-    def __iter__(self) -> Iterator[Check]:
+    def __iter__(self) -> Iterator[Finding]:
         return iter(self.checks)
 
     def __str__(self) -> str:

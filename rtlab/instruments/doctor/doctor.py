@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
 from rtlab.errors import RtlabError
-from rtlab.instruments.doctor.diagnosis import Check, Diagnosis, Status
+from rtlab.instruments.doctor.diagnosis import Diagnosis, Finding, Status
 from rtlab.instruments.doctor.probes import PROBE_S, PROBES
 from rtlab.servers.registry import TICK_S
 
@@ -38,12 +38,12 @@ def diagnose(progress: Callable[[str], None] | None = None) -> Diagnosis:
     return Diagnosis(tuple(checks))
 
 
-def _examine(name: str, probe: Callable[[], Check] | Callable[[], Awaitable[Check]]) -> Check:
+def _examine(name: str, probe: Callable[[], Finding] | Callable[[], Awaitable[Finding]]) -> Finding:
     """What a probe says, or what went wrong in it."""
     advice = ""
     try:
         found = probe()
-        return found if isinstance(found, Check) else _run(_within(PROBE_S, found))
+        return found if isinstance(found, Finding) else _run(_within(PROBE_S, found))
     except TimeoutError:
         problem = f"no answer within {PROBE_S:g} s"
     except ImportError as error:
@@ -54,7 +54,7 @@ def _examine(name: str, probe: Callable[[], Check] | Callable[[], Awaitable[Chec
         problem = str(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what there is to report
         problem = f"{type(error).__name__}: {error}"
-    return Check(name, Status.MISSING, problem, advice, required=name != "Chromium")
+    return Finding(name, Status.MISSING, problem, advice, required=name != "Chromium")
 
 
 async def _within(seconds: float, awaitable: Awaitable[T]) -> T:

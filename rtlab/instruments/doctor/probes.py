@@ -1,6 +1,6 @@
 """What doctor looks at: one function for each line.
 
-What lives here: the probes. Each gives a `Check`, or raises, which `doctor` turns into a line that says so. Each
+What lives here: the probes. Each gives a `Finding`, or raises, which `doctor` turns into a line that says so. Each
 comes back within `PROBE_S` seconds. None needs another one's result, and none changes anything on the machine. A
 package is imported where it is used, because a missing one is among the things to report.
 """
@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rtlab.errors import ChildError, MissingProgramError, RtlabError
-from rtlab.instruments.doctor.diagnosis import Check, Status
+from rtlab.instruments.doctor.diagnosis import Finding, Status
 from rtlab.servers import programs
 from rtlab.servers.course import course_root, javascript_packages
 
@@ -40,20 +40,20 @@ NAMED_PACKAGES = ("python-socketio", "aiohttp", "websockets", "jupyterlab", "pyt
 """Whose versions are worth a place in the line."""
 
 
-def python() -> Check:
+def python() -> Finding:
     """Which Python this is."""
     kind = "a virtual environment" if sys.prefix != sys.base_prefix else "no virtual environment"
     found = f"{platform.python_version()}, {short(sys.executable)}, {kind}"
     if sys.version_info[:2] < OLDEST_PYTHON:
-        return Check("Python", Status.MISSING, found, "Install Python 3.11 or newer.")
-    return Check("Python", Status.OK, found)
+        return Finding("Python", Status.MISSING, found, "Install Python 3.11 or newer.")
+    return Finding("Python", Status.OK, found)
 
 
-def kernel() -> Check:
+def kernel() -> Finding:
     """Which Python JupyterLab starts for a notebook of the course."""
     required = course_root() is not None
     if find_spec("jupyter_client") is None:
-        return Check("Jupyter kernel", Status.MISSING, "Jupyter is not installed.", COURSE_INSTALL, required)
+        return Finding("Jupyter kernel", Status.MISSING, "Jupyter is not installed.", COURSE_INSTALL, required)
     listing = programs.output_of(
         [sys.executable, "-m", "jupyter_client.kernelspecapp", "list", "--json"],
         name="Jupyter",
@@ -61,91 +61,91 @@ def kernel() -> Check:
     )
     kernels = json.JSONDecoder().raw_decode(listing, listing.index("{"))[0]["kernelspecs"]
     if "python3" not in kernels:
-        return Check("Jupyter kernel", Status.MISSING, "There is no kernel python3.", COURSE_INSTALL, required)
+        return Finding("Jupyter kernel", Status.MISSING, "There is no kernel python3.", COURSE_INSTALL, required)
     starts = kernels["python3"]["spec"]["argv"][0]
     folder = short(kernels["python3"]["resource_dir"])
     # Jupyter replaces a bare "python" by the Python that it runs on itself.
     if Path(starts).is_absolute() and Path(starts).parent != Path(sys.executable).parent:
         found = f"python3 ({folder}) starts {short(starts)}, which is not this Python."
         advice = "Remove it with `jupyter kernelspec remove python3`, and Jupyter uses its own."
-        return Check("Jupyter kernel", Status.WARNING, found, advice, required)
+        return Finding("Jupyter kernel", Status.WARNING, found, advice, required)
     here = ", and this is it" if in_kernel() else ""
-    return Check("Jupyter kernel", Status.OK, f"python3 ({folder}) starts this Python{here}", required=required)
+    return Finding("Jupyter kernel", Status.OK, f"python3 ({folder}) starts this Python{here}", required=required)
 
 
-def packages() -> Check:
+def packages() -> Finding:
     """What rtlab itself imports."""
     return requirements("Packages", "", "Run `make install` in the course's folder, or install rtlab again.", True)
 
 
-def course_packages() -> Check:
+def course_packages() -> Finding:
     """What only the course needs."""
     return requirements("Course packages", "course", COURSE_INSTALL, course_root() is not None)
 
 
-def valkey() -> Check:
+def valkey() -> Finding:
     """The Valkey that the lab starts, or the one that REDIS_URL names."""
     if os.environ.get("REDIS_URL"):
-        return Check("Valkey", Status.OK, "your own, because REDIS_URL is set")
+        return Finding("Valkey", Status.OK, "your own, because REDIS_URL is set")
     return program("Valkey", programs.valkey)
 
 
-def nginx() -> Check:
+def nginx() -> Finding:
     """The nginx that the lab starts."""
     return program("nginx", programs.nginx)
 
 
-def node() -> Check:
+def node() -> Finding:
     """The Node that runs the JavaScript side."""
     check = program("Node", programs.node)
     version = check.found.partition(".")[0]
     if version.isdigit() and int(version) < programs.NODE_MAJOR:  # only by RTLAB_NODE
         advice = f"Name a Node {programs.NODE_MAJOR} or newer, or unset RTLAB_NODE."
-        return Check(check.name, Status.WARNING, check.found, advice)
+        return Finding(check.name, Status.WARNING, check.found, advice)
     return check
 
 
-def javascript() -> Check:
+def javascript() -> Finding:
     """The official JavaScript client and server, and what else a script in Node has at hand."""
     required = course_root() is not None
     try:
         found = javascript_packages()
     except MissingProgramError as error:
-        return Check("JavaScript packages", Status.MISSING, f"{error.program} not found", error.advice, required)
+        return Finding("JavaScript packages", Status.MISSING, f"{error.program} not found", error.advice, required)
     named = ", ".join(f"{package.name} {package.version}" for package in found)
-    return Check("JavaScript packages", Status.OK, f"{named}; {short(found[0].path.parent)}", required=required)
+    return Finding("JavaScript packages", Status.OK, f"{named}; {short(found[0].path.parent)}", required=required)
 
 
-def chromium() -> Check:
+def chromium() -> Finding:
     """The browser that the tests drive."""
     return program("Chromium", programs.chromium)
 
 
-def open_files() -> Check:
+def open_files() -> Finding:
     """How many files and sockets a process may have open."""
     if sys.platform == "win32":
-        return Check("Open files", Status.OK, "Windows sets no limit that matters here")
+        return Finding("Open files", Status.OK, "Windows sets no limit that matters here")
     import resource
 
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if limit == resource.RLIM_INFINITY:
-        return Check("Open files", Status.OK, "no limit")
+        return Finding("Open files", Status.OK, "no limit")
     if limit < FEW_FILES:
         found = f"at most {limit} for each process; the chapters with many clients need {FEW_FILES}"
-        return Check("Open files", Status.WARNING, found, "Run `ulimit -n 4096` in the terminal before `make lab`.")
-    return Check("Open files", Status.OK, f"at most {limit} for each process")
+        return Finding("Open files", Status.WARNING, found, "Run `ulimit -n 4096` in the terminal before `make lab`.")
+    return Finding("Open files", Status.OK, f"at most {limit} for each process")
 
 
-def free_port() -> Check:
+def free_port() -> Finding:
     """Whether a server can listen on this machine."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(PROBE_S)
         with socket.create_connection(listener.getsockname(), timeout=PROBE_S):
             listener.accept()[0].close()
-    return Check("Free port", Status.OK, "127.0.0.1 gave one, and a connection to it")
+    return Finding("Free port", Status.OK, "127.0.0.1 gave one, and a connection to it")
 
 
-async def websocket_echo() -> Check:
+async def websocket_echo() -> Finding:
     """A WebSocket server and a client, and a message there and back."""
     from websockets.asyncio.client import connect
     from websockets.asyncio.server import ServerConnection, serve
@@ -164,10 +164,10 @@ async def websocket_echo() -> Check:
                 if answer != "hello":
                     raise RtlabError(f"Expected the echo of 'hello', got {answer!r}.")
 
-            return Check("WebSocket echo", Status.OK, await median_of(there_and_back))
+            return Finding("WebSocket echo", Status.OK, await median_of(there_and_back))
 
 
-async def valkey_round_trip() -> Check:
+async def valkey_round_trip() -> Finding:
     """A Valkey that is started or connected to, and a command there and back."""
     name = "Valkey round trip"
     required = needed("Valkey")
@@ -175,17 +175,17 @@ async def valkey_round_trip() -> Check:
         try:
             programs.valkey()
         except MissingProgramError:
-            return Check(name, Status.MISSING, "not tried, because there is no Valkey", required=required)
+            return Finding(name, Status.MISSING, "not tried, because there is no Valkey", required=required)
     from redis.asyncio import Redis
 
     from rtlab.scale.broker import open_broker
 
     # A name of its own, so that it replaces nothing that the reader's cell has started.
     async with open_broker(name="doctor") as broker, Redis.from_url(broker.url) as client:
-        return Check(name, Status.OK, await median_of(client.ping), required=required)
+        return Finding(name, Status.OK, await median_of(client.ping), required=required)
 
 
-Probe = Callable[[], Check] | Callable[[], Awaitable[Check]]
+Probe = Callable[[], Finding] | Callable[[], Awaitable[Finding]]
 
 PROBES: dict[str, Probe] = {
     "Python": python,
@@ -205,17 +205,17 @@ PROBES: dict[str, Probe] = {
 """Every line, in the order in which it is shown."""
 
 
-def program(name: str, find: Callable[[], programs.Program]) -> Check:
+def program(name: str, find: Callable[[], programs.Program]) -> Finding:
     """The line for a program: it is there, and it runs."""
     try:
         chosen = find()
     except MissingProgramError as error:
-        return Check(name, Status.MISSING, "not found", error.advice, needed(name))
+        return Finding(name, Status.MISSING, "not found", error.advice, needed(name))
     try:
         found = f"{chosen.version()}, {chosen.source}: {short(chosen.path)}"
     except ChildError as error:
-        return Check(name, Status.MISSING, f"{chosen.source}, {error.problem}", programs.advice(name), needed(name))
-    return Check(name, Status.OK, found, required=needed(name))
+        return Finding(name, Status.MISSING, f"{chosen.source}, {error.problem}", programs.advice(name), needed(name))
+    return Finding(name, Status.OK, found, required=needed(name))
 
 
 def needed(name: str) -> bool:
@@ -223,14 +223,14 @@ def needed(name: str) -> bool:
     return programs.has_wheel(name) and (name != "Node" or course_root() is not None)
 
 
-def requirements(name: str, extra: str, advice: str, required: bool) -> Check:
+def requirements(name: str, extra: str, advice: str, required: bool) -> Finding:
     """The line for a group of packages: the installed versions against those that rtlab's own metadata asks for."""
     from packaging.requirements import Requirement
 
     try:
         wanted = [Requirement(text) for text in metadata.requires("rtlab") or ()]
     except metadata.PackageNotFoundError:
-        return Check(name, Status.MISSING, "rtlab itself is not installed.", "Run `pip install -e .` in its folder.")
+        return Finding(name, Status.MISSING, "rtlab itself is not installed.", "Run `pip install -e .` in its folder.")
     programs_wheels = {wheel for wheel, _ in programs.WHEELS.values()}  # these have lines of their own
     installed: dict[str, str] = {}
     absent, unfit = [], []
@@ -247,11 +247,11 @@ def requirements(name: str, extra: str, advice: str, required: bool) -> Check:
         if not each.specifier.contains(installed[each.name], prereleases=True):
             unfit.append(f"{each.name} {installed[each.name]} (expected {each.specifier})")
     if absent:
-        return Check(name, Status.MISSING, f"not installed: {', '.join(absent)}", advice, required)
+        return Finding(name, Status.MISSING, f"not installed: {', '.join(absent)}", advice, required)
     if unfit:
-        return Check(name, Status.WARNING, ", ".join(unfit), advice, required)
+        return Finding(name, Status.WARNING, ", ".join(unfit), advice, required)
     named = [f"{each} {installed[each]}" for each in NAMED_PACKAGES if each in installed]
-    return Check(name, Status.OK, ", ".join([*named, f"and {len(installed) - len(named)} more"]), required=required)
+    return Finding(name, Status.OK, ", ".join([*named, f"and {len(installed) - len(named)} more"]), required=required)
 
 
 async def median_of(act: Callable[[], Awaitable[object]]) -> str:

@@ -1,7 +1,7 @@
 """What a connection says, in rows: HTTP first, and after a handshake the frames of a WebSocket.
 
-What lives here: `Decoder`, which takes the bytes of both directions of one connection as they come, finds out what
-they are, and gives rows. It must not know sockets or the order among connections. No I/O.
+What lives here: `ConnectionDecoder`, which takes the bytes of both directions of one connection as they come, finds out
+what they are, and gives rows. It must not know sockets or the order among connections. No I/O.
 
 The strategy: each direction has a reader, which begins with HTTP. A request to upgrade makes the client's bytes wait
 for the response: 101 gives both directions a frame reader, anything else goes on with HTTP. A direction that cannot be
@@ -27,12 +27,12 @@ from rtlab.instruments.wiretap.frame_reader import FrameReader, FrameSeen
 from rtlab.instruments.wiretap.http_messages import HttpMessage, HttpReader, StreamEvent
 from rtlab.instruments.wiretap.row_fields import event_fields, frame_fields, http_fields
 from rtlab.instruments.wiretap.session_reader import SessionReader
-from rtlab.instruments.wiretap.sessions import Sessions
+from rtlab.instruments.wiretap.sessions_seen import SessionsSeen
 from rtlab.instruments.wiretap.switching import frame_readers, is_websocket, refute
 from rtlab.wire.frames import Opcode
 from rtlab.wire.handshake import Request, Response
 
-__all__ = ["Decoder", "Meaning"]
+__all__ = ["ConnectionDecoder", "Meaning"]
 
 Meaning = Callable[[Row], str | None]
 """Says in one line what a row means in a protocol above; None if it is not of that protocol."""
@@ -43,7 +43,7 @@ TO_SERVER, TO_CLIENT = Direction.TO_SERVER, Direction.TO_CLIENT
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Requested:
     """A request that has no response yet."""
 
     head: Request
@@ -54,7 +54,7 @@ class _Asked:
         return f"{self.head.method} {self.head.target}"
 
 
-class Decoder:
+class ConnectionDecoder:
     """Turns what goes over one connection into rows.
 
     Args:
@@ -69,16 +69,16 @@ class Decoder:
         connection: int,
         record: Callable[[Row], None],
         meaning: Meaning | None = None,
-        sessions: Sessions | None = None,
+        sessions: SessionsSeen | None = None,
     ) -> None:
         self._connection = connection
         self._record = record
         self._meaning = meaning
         self._count = 0
-        self._sessions = sessions or Sessions(lambda: self._count)
+        self._sessions = sessions or SessionsSeen(lambda: self._count)
         self._above = SessionReader(self._sessions, connection)
-        self._requests: deque[_Asked] = deque()
-        self._answered: _Asked | None = None  # whose response is being read
+        self._requests: deque[_Requested] = deque()
+        self._answered: _Requested | None = None  # whose response is being read
         self._upgrade: Request | None = None  # a request to upgrade that has no response yet
         self._held = bytearray()
         self._readers: dict[Direction, HttpReader | FrameReader | None] = {
@@ -169,7 +169,7 @@ class Decoder:
         head = message.head
         handshake = self._upgrade is not None or (isinstance(head, Request) and is_websocket(head))
         if isinstance(head, Request):
-            self._requests.append(_Asked(head, self._sessions.next_number()))
+            self._requests.append(_Requested(head, self._sessions.next_number()))
             if handshake:
                 self._upgrade = head
         fields, whole = http_fields(message, handshake=handshake)
@@ -253,7 +253,7 @@ class Decoder:
             return f" before the response to {self._requests[0]}"
         return ""
 
-    def _asked_by(self, head: Request | Response | None) -> _Asked | None:
+    def _asked_by(self, head: Request | Response | None) -> _Requested | None:
         """What a response answers."""
         if not isinstance(head, Response):
             return None

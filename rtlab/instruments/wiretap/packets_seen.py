@@ -9,14 +9,14 @@ from __future__ import annotations
 from rtlab.instruments.transcript.packet_seen import PacketSeen
 from rtlab.instruments.transcript.wording import SCANNED, printable
 from rtlab.wire import engineio, socketio
-from rtlab.wire.engineio import PacketType as EngineIO
+from rtlab.wire.engineio import EnginePacketType as EngineIO
 from rtlab.wire.socketio import PacketType as SocketIO
 from rtlab.wire.socketio_packets import say
 
 __all__ = ["attachment_seen", "engineio_seen", "message_seen", "socketio_seen", "unreadable"]
 
 
-def engineio_seen(packet: engineio.Packet, handshake: engineio.Handshake | None = None) -> PacketSeen:
+def engineio_seen(packet: engineio.EnginePacket, handshake: engineio.Handshake | None = None) -> PacketSeen:
     """A packet that is Engine.IO's own, or a message that nobody here reads."""
     name = packet.type.name
     says = f"Engine.IO {name}"

@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 from rtlab.errors import ProtocolError
 from rtlab.instruments.transcript.rows import Kind, Row
 from rtlab.instruments.transcript.wording import printable
-from rtlab.instruments.wiretap.sessions import Session, Sessions
-from rtlab.wire.engineio import SEPARATOR, Handshake, PacketType, decode_packet
+from rtlab.instruments.wiretap.sessions_seen import SessionSeen, SessionsSeen
+from rtlab.wire.engineio import SEPARATOR, EnginePacketType, Handshake, decode_packet
 from rtlab.wire.handshake import Request, Response
 
 __all__ = ["SessionReader"]
@@ -43,12 +43,12 @@ class SessionReader:
         connection: its number.
     """
 
-    def __init__(self, sessions: Sessions, connection: int) -> None:
+    def __init__(self, sessions: SessionsSeen, connection: int) -> None:
         self._sessions = sessions
         self._connection = connection
         self.client = connection
         """Whose connection it is, by the number of that client's first one."""
-        self._session: Session | None = None  # of the WebSocket
+        self._session: SessionSeen | None = None  # of the WebSocket
 
     def read(self, row: Row, head: Request | Response | None, request: Request | None, *, whole: bool) -> Row:
         """A row, with what it says in Engine.IO.
@@ -85,7 +85,7 @@ class SessionReader:
         session = self._named(query)
         if query.transport == "websocket":
             if head.status == 101:
-                self._session = session or Session("", self.client, plain=query.plain, whole=True)
+                self._session = session or SessionSeen("", self.client, plain=query.plain, whole=True)
             return self._marked(row, session)
         if head.status != 200 or request.method != "GET":
             return self._marked(row, session)
@@ -113,17 +113,17 @@ class SessionReader:
             problem=_joined(row.problem, problem),
         )
 
-    def _marked(self, row: Row, session: Session | None = None) -> Row:
+    def _marked(self, row: Row, session: SessionSeen | None = None) -> Row:
         sid = "" if session is None else session.sid
         if row.client_number == self.client and row.session == sid:
             return row
         return replace(row, client_number=self.client, session=sid)
 
-    def _named(self, query: _Query) -> Session | None:
+    def _named(self, query: _Query) -> SessionSeen | None:
         """The session that a request names."""
         return self._sessions.of(query.sid, self._connection, plain=query.plain) if query.sid else None
 
-    def _payload(self, row: Row, session: Session, *, whole: bool) -> Row:
+    def _payload(self, row: Row, session: SessionSeen, *, whole: bool) -> Row:
         """The packets in a body of long-polling."""
         if not whole:
             return replace(row, note="Engine.IO, a body longer than is decoded here")
@@ -162,7 +162,7 @@ def _sid_offered(body: str | bytes | None) -> str:
         return ""
     try:
         packet = decode_packet(body.partition(SEPARATOR)[0])
-        return Handshake.decode(packet.data).sid if packet.type is PacketType.OPEN else ""
+        return Handshake.decode(packet.data).sid if packet.type is EnginePacketType.OPEN else ""
     except ProtocolError:
         return ""
 

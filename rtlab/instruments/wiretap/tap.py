@@ -1,7 +1,7 @@
 """The tap: a proxy in front of any server that copies bytes unchanged and records what they say.
 
 What lives here: `tap` and `start_tap`, `Tap`, and the copying between two sockets. It must not know what the bytes
-mean; `decoding` and `sessions` do. They read HTTP, WebSocket, Engine.IO and Socket.IO without being asked.
+mean; `decoding` and `sessions_seen` do. They read HTTP, WebSocket, Engine.IO and Socket.IO without being asked.
 
 Two promises. Bytes leave as they came, whatever they are: backpressure, half-closed connections and resets are passed
 on too. And what has gone through is recorded before it is passed on: whoever has received something finds it in
@@ -24,11 +24,11 @@ from rtlab.instruments.transcript.labels import make_labels
 from rtlab.instruments.transcript.recording import Recording
 from rtlab.instruments.transcript.rows import Row
 from rtlab.instruments.transcript.transcript import Transcript
-from rtlab.instruments.wiretap.decoding import Decoder, Meaning
-from rtlab.instruments.wiretap.sessions import Sessions
+from rtlab.instruments.wiretap.decoding import ConnectionDecoder, Meaning
+from rtlab.instruments.wiretap.sessions_seen import SessionsSeen
 from rtlab.servers import registry
 from rtlab.servers.accepting import stop_accepting
-from rtlab.servers.hosting import Server, listen
+from rtlab.servers.hosting import HostedServer, listen
 
 __all__ = ["DEADLINE_S", "Tap", "start_tap", "tap"]
 
@@ -44,7 +44,7 @@ class HasUrl(Protocol):
         """``http://HOST:PORT``."""
 
 
-class Tap(Server):
+class Tap(HostedServer):
     """A proxy that listens on a port of its own. Made by `rtlab.tap` and `rtlab.start_tap`."""
 
     def __init__(self, listener: socket.socket, target: str, host: str, port: int, recording: Recording) -> None:
@@ -55,7 +55,7 @@ class Tap(Server):
         self.recording = recording
         self.meaning: Meaning | None = None
         """Says what a row means in a protocol above."""
-        self.sessions = Sessions(lambda: recording.count)
+        self.sessions = SessionsSeen(lambda: recording.count)
         """The Engine.IO sessions that it has seen."""
         self._relays: set[Relay] = set()
         self._accepted = 0
@@ -73,14 +73,14 @@ class Tap(Server):
         """How many are open."""
         return len(self._relays)
 
-    async def wait_for(self, predicate: Callable[[Transcript], object], timeout: float = DEADLINE_S) -> Transcript:
+    async def wait_for(self, predicate: Callable[[Transcript], object], within_s: float = DEADLINE_S) -> Transcript:
         """Wait until the transcript is as you want it; gives that transcript.
 
         It is needed only for what nobody here receives. What you have received is in the transcript already.
 
         Args:
             predicate: is called with the transcript after each change, and when a connection has ended.
-            timeout: seconds.
+            within_s: seconds.
 
         Raises:
             TimeoutError: it did not become so. The message shows the transcript.
@@ -91,22 +91,22 @@ class Tap(Server):
         future: asyncio.Future[Transcript] = asyncio.get_running_loop().create_future()
         self._waiting[future] = predicate
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within_s):
                 return await future
         except TimeoutError:
             raise TimeoutError(
-                f"What was waited for did not come within {timeout:g} s. The transcript:\n{self.transcript}"
+                f"What was waited for did not come within {within_s:g} s. The transcript:\n{self.transcript}"
             ) from None
         finally:
             del self._waiting[future]
 
-    async def seen(self, rows: int, timeout: float = DEADLINE_S) -> Transcript:
+    async def seen(self, rows: int, within_s: float = DEADLINE_S) -> Transcript:
         """Wait until that many rows have been recorded; gives the transcript.
 
         Raises:
-            TimeoutError: they did not come within `timeout` seconds.
+            TimeoutError: they did not come within `within_s` seconds.
         """
-        return await self.wait_for(lambda transcript: len(transcript) + transcript.dropped >= rows, timeout)
+        return await self.wait_for(lambda transcript: len(transcript) + transcript.dropped >= rows, within_s)
 
     def __repr__(self) -> str:
         return f"<Tap {self.url} in front of {self.target}, {'running' if self.running else 'stopped'}>"
@@ -165,7 +165,7 @@ class _Observer:
 
     def __init__(self, tap: Tap, connection: int) -> None:
         self._tap = tap
-        self._decoder = Decoder(connection, tap.record, tap.meaning, tap.sessions)
+        self._decoder = ConnectionDecoder(connection, tap.record, tap.meaning, tap.sessions)
         self.receive = self._decoder.receive
         self.end = self._decoder.end
 

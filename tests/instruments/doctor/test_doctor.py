@@ -21,16 +21,16 @@ from rich.text import Text
 import rtlab
 from rtlab.errors import RtlabError
 from rtlab.instruments.doctor import doctor, probes
-from rtlab.instruments.doctor.diagnosis import Check, Diagnosis, Status
+from rtlab.instruments.doctor.diagnosis import Diagnosis, Finding, Status
 from rtlab.instruments.doctor.doctor import diagnose
 
 REPOSITORY = Path(__file__).parents[3]
 SAMPLE = Diagnosis(
     (
-        Check("Python", Status.OK, "3.11.7"),
-        Check("Open files", Status.WARNING, "at most 256", "Run `ulimit -n 4096`."),
-        Check("Chromium", Status.MISSING, "not found", "Install it.", required=False),
-        Check("nginx", Status.MISSING, "<not found>\nsecond line", "Install <it>."),
+        Finding("Python", Status.OK, "3.11.7"),
+        Finding("Open files", Status.WARNING, "at most 256", "Run `ulimit -n 4096`."),
+        Finding("Chromium", Status.MISSING, "not found", "Install it.", required=False),
+        Finding("nginx", Status.MISSING, "<not found>\nsecond line", "Install <it>."),
     )
 )
 
@@ -41,7 +41,7 @@ def _this_machine_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def by_name(diagnosis: Diagnosis) -> dict[str, Check]:
+def by_name(diagnosis: Diagnosis) -> dict[str, Finding]:
     return {check.name: check for check in diagnosis}
 
 
@@ -134,21 +134,21 @@ def test_your_own_redis_is_named_and_a_silent_one_is_missing(monkeypatch):
     assert "secret" not in str(diagnosis)
 
 
-def raises() -> Check:
+def raises() -> Finding:
     raise ValueError("the disk is full")
 
 
-def lacks_a_package() -> Check:
+def lacks_a_package() -> Finding:
     import nothing_of_this_name  # type: ignore[import-not-found] # noqa: F401
 
     raise AssertionError
 
 
-async def refuses() -> Check:
+async def refuses() -> Finding:
     raise RtlabError("Expected this, got that.")
 
 
-async def hangs() -> Check:
+async def hangs() -> Finding:
     await asyncio.Event().wait()
     raise AssertionError
 

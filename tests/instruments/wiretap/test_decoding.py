@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rtlab.instruments.transcript.recording import Recording
 from rtlab.instruments.transcript.transcript import Direction, Kind
 from rtlab.instruments.wiretap import decoding
-from rtlab.instruments.wiretap.decoding import Decoder
+from rtlab.instruments.wiretap.decoding import ConnectionDecoder
 from rtlab.wire.deflate import Deflate, DeflateOptions
 from rtlab.wire.frames import Frame, Opcode, encode_frame
 from rtlab.wire.handshake import accept_key
@@ -49,7 +49,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\no
 def decode(*said, cut=0, end=(), meaning=None):
     """The transcript of what was said: pairs of direction and bytes, and who ended TCP."""
     recording = Recording()
-    decoder = Decoder(1, recording.append, meaning)
+    decoder = ConnectionDecoder(1, recording.append, meaning)
     for direction, data in said:
         for start in range(0, len(data), cut or len(data) or 1):
             decoder.receive(direction, data[start : start + (cut or len(data))])
@@ -279,7 +279,7 @@ def test_how_it_ends(said, end, expected):
 
 def test_a_reset():
     recording = Recording()
-    decoder = Decoder(1, recording.append)
+    decoder = ConnectionDecoder(1, recording.append)
     decoder.receive(UP, GET)
     decoder.end(UP, "TCP was reset")
     decoder.end(DOWN, "TCP was reset")
@@ -288,7 +288,7 @@ def test_a_reset():
 
 def test_a_reset_of_what_is_no_http():
     recording = Recording()
-    decoder = Decoder(1, recording.append)
+    decoder = ConnectionDecoder(1, recording.append)
     decoder.receive(UP, b"\x00")
     decoder.end(UP, "TCP was reset")
     assert shown(recording.transcript)[1:] == ["→ end: TCP was reset"]
@@ -296,7 +296,7 @@ def test_a_reset_of_what_is_no_http():
 
 def test_what_the_tap_cuts_off_is_told():
     recording = Recording()
-    decoder = Decoder(1, recording.append)
+    decoder = ConnectionDecoder(1, recording.append)
     decoder.receive(UP, b"GET / HT")
     decoder.finish()
     decoder.finish()

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from rtlab.instruments.transcript.recording import Recording
 from rtlab.instruments.transcript.transcript import Direction, Transcript
 from rtlab.instruments.wiretap import session_reader
-from rtlab.instruments.wiretap.decoding import Decoder
-from rtlab.instruments.wiretap.sessions import Sessions
+from rtlab.instruments.wiretap.decoding import ConnectionDecoder
+from rtlab.instruments.wiretap.sessions_seen import SessionsSeen
 from rtlab.wire.frames import Frame, Opcode, encode_frame
 from rtlab.wire.handshake import accept_key
 
@@ -68,11 +68,11 @@ def frame(data: str | bytes) -> Frame:
 def decode(*said, cut: int = 0, live: list | None = None) -> Transcript:
     """The transcript of what was said: the connection's number, the direction, and the bytes."""
     recording = Recording(on_row=None if live is None else live.append)
-    known = Sessions(lambda: recording.count)
-    decoders: dict[int, Decoder] = {}
+    known = SessionsSeen(lambda: recording.count)
+    decoders: dict[int, ConnectionDecoder] = {}
     for connection, direction, data in said:
         if connection not in decoders:
-            decoders[connection] = Decoder(connection, recording.append, None, known)
+            decoders[connection] = ConnectionDecoder(connection, recording.append, None, known)
         for start in range(0, len(data), cut or len(data)):
             decoders[connection].receive(direction, data[start : start + (cut or len(data))])
     return recording.transcript
@@ -253,7 +253,7 @@ def test_a_frame_that_is_wrong():
 
 
 def test_refusals():
-    refusal = '{"code":1,"message":"Session ID unknown"}'
+    refusal = '{"code":1,"message":"SessionSeen ID unknown"}'
     found = decode((1, UP, get("gone")), (1, DOWN, ok(refusal, "400 Bad Request")), (2, UP, get()),
                    (2, DOWN, ok("busy", "503 Busy")), (3, UP, get()), (3, DOWN, ok("a page")))  # fmt: skip
     assert not found.packets

@@ -455,7 +455,7 @@ async def test_waiting():
         with pytest.raises(
             TimeoutError, match=r"did not come within 0 s. The transcript:\n0  client-1 → server  GET /"
         ):
-            await tap.seen(100, timeout=0)
+            await tap.seen(100, within_s=0)
         cancelled = asyncio.create_task(tap.seen(100))
         await asyncio.sleep(0)
         cancelled.cancel()

@@ -55,7 +55,7 @@ def same(what: str, got: object, expected: object) -> None:
 
 
 def _shown(value: object) -> str:
-    return str(value) if isinstance(value, engineio.Packet | socketio.Packet) else repr(value)
+    return str(value) if isinstance(value, engineio.EnginePacket | socketio.Packet) else repr(value)
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Answer:
     content_type: str = ""
 
     @property
-    def packets(self) -> list[engineio.Packet]:
+    def packets(self) -> list[engineio.EnginePacket]:
         """What is in the body."""
         same("the status", self.status, 200)
         return engineio.decode_payload(self.text)
@@ -105,7 +105,7 @@ class Polling:
     def __init__(self, lab: Lab, handshake: engineio.Handshake) -> None:
         self.handshake = handshake
         self._lab = lab
-        self._read: list[engineio.Packet] = []
+        self._read: list[engineio.EnginePacket] = []
 
     @property
     def query(self) -> dict[str, str]:
@@ -124,12 +124,12 @@ class Polling:
         """Post a body."""
         return await self._lab.request("POST", body, **self.query)
 
-    async def send(self, *packets: engineio.Packet) -> None:
+    async def send(self, *packets: engineio.EnginePacket) -> None:
         """Post packets, which the server has to take."""
         answer = await self.post(engineio.encode_payload(packets))
         same("the answer to a POST", (answer.status, answer.text.lower()), (200, "ok"))
 
-    async def receive(self) -> engineio.Packet:
+    async def receive(self) -> engineio.EnginePacket:
         """The next packet."""
         while not self._read:
             self._read = (await self.get()).packets
@@ -149,12 +149,12 @@ class WebSocket:
     def __init__(self, raw: ClientConnection) -> None:
         self.raw = raw
 
-    async def send(self, *packets: engineio.Packet) -> None:
+    async def send(self, *packets: engineio.EnginePacket) -> None:
         """Send packets."""
         for packet in packets:
             await self.raw.send(engineio.encode_packet(packet))
 
-    async def receive(self) -> engineio.Packet:
+    async def receive(self) -> engineio.EnginePacket:
         """The next packet."""
         return engineio.decode_packet(await self.raw.recv())
 
@@ -182,7 +182,7 @@ class Client:
     async def say(self, *messages: str | bytes) -> None:
         """Send Engine.IO messages as they are."""
         for message in messages:
-            await self.transport.send(engineio.Packet(engineio.PacketType.MESSAGE, message))
+            await self.transport.send(engineio.EnginePacket(engineio.EnginePacketType.MESSAGE, message))
 
     async def send(self, packet: socketio.Packet) -> None:
         """Send a packet."""
@@ -196,9 +196,9 @@ class Client:
         """The next packet. Pings are answered on the way, and what says nothing is passed over."""
         while True:
             packet = await self.transport.receive()
-            if packet.type is engineio.PacketType.PING:
-                await self.transport.send(engineio.Packet(engineio.PacketType.PONG))
-            if packet.type in {engineio.PacketType.PING, engineio.PacketType.NOOP}:
+            if packet.type is engineio.EnginePacketType.PING:
+                await self.transport.send(engineio.EnginePacket(engineio.EnginePacketType.PONG))
+            if packet.type in {engineio.EnginePacketType.PING, engineio.EnginePacketType.NOOP}:
                 continue
             same("the type of the Engine.IO packet", packet.type.name, "MESSAGE")
             if self._lab.configuration.msgpack:

@@ -7,7 +7,7 @@ from realtime.conformance.clients import same
 from realtime.conformance.lab import Lab
 from realtime.conformance.servers import MAX_BYTES, QUICK
 
-from rtlab.wire.engineio import Handshake, PacketType
+from rtlab.wire.engineio import EnginePacketType, Handshake
 
 HANDSHAKE = "Engine.IO v4, Handshake"
 POLLING = "Engine.IO v4, HTTP long-polling, Query parameters"
@@ -20,7 +20,7 @@ async def a_session_opens_by_polling(lab: Lab) -> None:
     """A GET without a sid is answered with one OPEN packet: sid, upgrades, times in milliseconds, maxPayload."""
     answer = await lab.request(EIO="4", transport="polling")
     (packet,) = answer.packets
-    same("the packet's type", packet.type, PacketType.OPEN)
+    same("the packet's type", packet.type, EnginePacketType.OPEN)
     handshake = Handshake.decode(packet.data)
     expected = Handshake(handshake.sid, ("websocket",), 25_000, 20_000, MAX_BYTES)
     same("the handshake", handshake, expected)

@@ -6,8 +6,8 @@ from realtime.conformance.lab import Lab
 from realtime.conformance.servers import CALM, MSGPACK, QUICK
 from websockets.exceptions import ConnectionClosed
 
-from rtlab.wire.engineio import Packet as EnginePacket
-from rtlab.wire.engineio import PacketType as EngineType
+from rtlab.wire.engineio import EnginePacket
+from rtlab.wire.engineio import EnginePacketType as EngineType
 from rtlab.wire.socketio import Packet, PacketType
 
 CONNECTION = "Socket.IO v5, Connection to a namespace"

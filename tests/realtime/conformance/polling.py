@@ -7,7 +7,7 @@ from realtime.conformance.clients import Client, Polling, same
 from realtime.conformance.lab import Lab
 from realtime.conformance.servers import MAX_BYTES, MSGPACK, QUICK
 
-from rtlab.wire.engineio import Packet, PacketType
+from rtlab.wire.engineio import EnginePacket, EnginePacketType
 
 SENDING = "Engine.IO v4, HTTP long-polling, Sending data"
 RECEIVING = "Engine.IO v4, HTTP long-polling, Receiving data"
@@ -187,9 +187,9 @@ async def the_server_closes_a_polling_session(lab: Lab) -> None:
     answer = await pending.answer()
     packets = answer.packets
     # A DISCONNECT may come before it, in the same body or in one of its own.
-    while packets[-1].type is PacketType.MESSAGE:
+    while packets[-1].type is EnginePacketType.MESSAGE:
         packets = (await session.get()).packets
-    same("the last packet", packets[-1], Packet(PacketType.CLOSE))
+    same("the last packet", packets[-1], EnginePacket(EnginePacketType.CLOSE))
     await session.is_gone()
 
 

@@ -8,7 +8,7 @@ from realtime.conformance.lab import Lab
 from realtime.conformance.servers import MAX_BYTES, QUICK
 from websockets.exceptions import ConnectionClosed
 
-from rtlab.wire.engineio import Packet, PacketType
+from rtlab.wire.engineio import EnginePacket, EnginePacketType
 
 WEBSOCKET = "Engine.IO v4, Packet encoding, WebSocket"
 HEARTBEAT = "Engine.IO v4, Heartbeat"
@@ -69,7 +69,7 @@ async def a_large_message_goes_through(lab: Lab) -> None:
 async def a_ping_of_the_client_closes(lab: Lab) -> None:
     """A client that sends a PING, as clients did until version 3, is closed."""
     client = await lab.client()
-    await client.transport.send(Packet(PacketType.PING))
+    await client.transport.send(EnginePacket(EnginePacketType.PING))
     await client.is_cut_off(after=())
 
 
@@ -78,8 +78,8 @@ async def the_server_pings_over_websocket(lab: Lab) -> None:
     """Over WebSocket the server sends a PING, and after the PONG another one."""
     client = await lab.client()
     for _ in range(BEATS):
-        same("the packet", await client.transport.receive(), Packet(PacketType.PING))
-        await client.transport.send(Packet(PacketType.PONG))
+        same("the packet", await client.transport.receive(), EnginePacket(EnginePacketType.PING))
+        await client.transport.send(EnginePacket(EnginePacketType.PONG))
     await client.is_there()
 
 
@@ -103,7 +103,7 @@ async def _not_before_the_timeout(lab: Lab, ended: float) -> None:
 async def silence_closes_the_websocket(lab: Lab) -> None:
     """A WebSocket client that does not answer is closed after the timeout, and not before."""
     client = await lab.client()
-    same("the packet", await client.transport.receive(), Packet(PacketType.PING))
+    same("the packet", await client.transport.receive(), EnginePacket(EnginePacketType.PING))
     asked = asyncio.get_running_loop().time()
     await client.transport.ends(within_s=lab.long_s)
     await _not_before_the_timeout(lab, asked)
@@ -132,7 +132,7 @@ async def a_session_that_is_never_polled_is_closed(lab: Lab) -> None:
 async def a_close_packet_ends_the_websocket(lab: Lab) -> None:
     """A CLOSE over WebSocket ends the connection."""
     client = await lab.client()
-    await client.transport.send(Packet(PacketType.CLOSE))
+    await client.transport.send(EnginePacket(EnginePacketType.CLOSE))
     await client.transport.ends()
     await lab.until_entry("disconnect", "/")
 
@@ -151,7 +151,7 @@ async def the_server_closes_the_websocket(lab: Lab) -> None:
     client = await lab.client()
     await client.emit("hang-up")
     try:
-        while (await client.transport.receive()).type is not PacketType.CLOSE:
+        while (await client.transport.receive()).type is not EnginePacketType.CLOSE:
             pass
     except ConnectionClosed:
         pass

@@ -5,12 +5,12 @@ from realtime.conformance.clients import Client, Polling, WebSocket, same
 from realtime.conformance.lab import Lab
 from websockets.exceptions import ConnectionClosed
 
-from rtlab.wire.engineio import Packet, PacketType
+from rtlab.wire.engineio import EnginePacket, EnginePacketType
 
 UPGRADE = "Engine.IO v4, Upgrade"
-PROBE = Packet(PacketType.PING, "probe")
-PROBED = Packet(PacketType.PONG, "probe")
-DONE = Packet(PacketType.UPGRADE)
+PROBE = EnginePacket(EnginePacketType.PING, "probe")
+PROBED = EnginePacket(EnginePacketType.PONG, "probe")
+DONE = EnginePacket(EnginePacketType.UPGRADE)
 
 
 async def _probed(lab: Lab, session: Polling) -> WebSocket:
@@ -45,8 +45,8 @@ async def the_websocket_brings_messages_only(lab: Lab) -> None:
     session = await lab.polling()
     await Client(lab, session).connect()
     socket = await _probed(lab, session)
-    await socket.send(DONE, Packet(PacketType.MESSAGE, '2["message",1]'))
-    same("the first packet", await socket.receive(), Packet(PacketType.MESSAGE, '2["message-back",1]'))
+    await socket.send(DONE, EnginePacket(EnginePacketType.MESSAGE, '2["message",1]'))
+    same("the first packet", await socket.receive(), EnginePacket(EnginePacketType.MESSAGE, '2["message-back",1]'))
 
 
 @behaviour(UPGRADE)
@@ -140,7 +140,7 @@ async def an_upgrade_that_is_given_up_costs_nothing(lab: Lab) -> None:
     await socket.raw.close()
     await client.emit("message", 1)
     packet = await session.receive()
-    while packet.type is PacketType.NOOP:  # until the server has seen it go
+    while packet.type is EnginePacketType.NOOP:  # until the server has seen it go
         packet = await session.receive()
     same("what the next GET brings", packet.data, '2["message-back",1]')
     second = await _probed(lab, session)
@@ -159,7 +159,7 @@ async def a_close_waits_for_the_upgrade(lab: Lab) -> None:
     await lab.entries()  # takes longer than what the server does about the event
     await socket.send(DONE)
     try:
-        while (await socket.receive()).type is not PacketType.CLOSE:
+        while (await socket.receive()).type is not EnginePacketType.CLOSE:
             pass  # the goodbye of a namespace
     except ConnectionClosed as error:
         same("whether the WebSocket was closed, and not cut", error.rcvd is not None, True)
@@ -172,6 +172,6 @@ async def an_upgrade_begins_with_a_probe(lab: Lab) -> None:
     client = Client(lab, session)
     await client.connect()
     socket = await lab.upgrading(session)
-    await socket.send(Packet(PacketType.MESSAGE, '2["message","too early"]'))
+    await socket.send(EnginePacket(EnginePacketType.MESSAGE, '2["message","too early"]'))
     await socket.ends()
     await client.is_there()

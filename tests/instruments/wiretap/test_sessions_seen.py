@@ -7,25 +7,25 @@ from hypothesis import strategies as st
 
 from rtlab.instruments.direction import Direction
 from rtlab.instruments.transcript.packet_seen import PacketSeen
-from rtlab.instruments.wiretap import sessions
-from rtlab.instruments.wiretap.sessions import Session, Sessions
+from rtlab.instruments.wiretap import sessions_seen
+from rtlab.instruments.wiretap.sessions_seen import SessionSeen, SessionsSeen
 
 UP, DOWN = Direction.TO_SERVER, Direction.TO_CLIENT
 HOLE = '{"_placeholder":true,"num":%d}'
 OPEN = '0{"sid":"abc","upgrades":["websocket"],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
 
 
-def session(*, plain: bool = False, whole: bool = True) -> Session:
-    return Session("abc", 1, plain=plain, whole=whole)
+def session(*, plain: bool = False, whole: bool = True) -> SessionSeen:
+    return SessionSeen("abc", 1, plain=plain, whole=whole)
 
 
-def read(*said, made: Session | None = None) -> list[tuple[PacketSeen, str]]:
+def read(*said, made: SessionSeen | None = None) -> list[tuple[PacketSeen, str]]:
     """What each of these is, in the rows 0, 1, 2 …: pairs of direction and data."""
     made = made or session()
     return [made.read(direction, data, number) for number, (direction, data) in enumerate(said)]
 
 
-def lines(*said, made: Session | None = None) -> list[str]:
+def lines(*said, made: SessionSeen | None = None) -> list[str]:
     found = read(*said, made=made)
     assert [problem for _, problem in found] == [""] * len(found)
     return [str(seen).removeprefix("Engine.IO ") for seen, _ in found]
@@ -231,7 +231,7 @@ def test_whatever_comes_it_never_raises(said, plain):
 
 
 def test_only_so_many_wait(monkeypatch):
-    monkeypatch.setattr(sessions, "UNANSWERED", 2)
+    monkeypatch.setattr(sessions_seen, "UNANSWERED", 2)
     made = session()
     read((UP, '421["a"]'), (UP, '422["b"]'), (UP, '423["c"]'), made=made)
     assert lines((DOWN, "431[]"), (DOWN, "433[]"), made=made) == [
@@ -246,8 +246,8 @@ def test_only_so_many_wait(monkeypatch):
 
 
 def test_only_so_many_sessions(monkeypatch):
-    monkeypatch.setattr(sessions, "SESSIONS", 2)
-    known = Sessions(lambda: 0)
+    monkeypatch.setattr(sessions_seen, "SESSIONS", 2)
+    known = SessionsSeen(lambda: 0)
     first = known.of("a", 1, plain=False)
     assert known.of("a", 9, plain=False) is first
     assert first.client == 1

@@ -1,7 +1,8 @@
 """Engine.IO sessions, as an onlooker sees them: which connections belong together, and what answers what.
 
-What lives here: `Sessions`, all those of a tap, and `Session`, which reads the packets of one, whichever connections
-they take. It must not know HTTP or frames; `session_reader` does. Nothing that comes over a wire raises here. No I/O.
+What lives here: `SessionsSeen`, all those of a tap, and `SessionSeen`, which reads the packets of one, whichever
+connections they take. It must not know HTTP or frames; `session_reader` does. Nothing that comes over a wire raises
+here. No I/O.
 
 A number here is that of a row in the order in which rows come; the recording makes clocks of them.
 """
@@ -22,10 +23,10 @@ from rtlab.instruments.wiretap.packets_seen import (
     unreadable,
 )
 from rtlab.wire import engineio, socketio
-from rtlab.wire.engineio import PacketType as EngineIO
+from rtlab.wire.engineio import EnginePacketType as EngineIO
 from rtlab.wire.socketio import PacketType as SocketIO
 
-__all__ = ["Session", "Sessions"]
+__all__ = ["SessionSeen", "SessionsSeen"]
 
 SESSIONS = 5_000
 """Sessions that are remembered. One that comes back after so many others is read as if it had just begun."""
@@ -47,7 +48,7 @@ class _Asked:
     event: str = ""
 
 
-class Sessions:
+class SessionsSeen:
     """The sessions of a tap, by their ids.
 
     Args:
@@ -56,9 +57,9 @@ class Sessions:
 
     def __init__(self, next_number: Callable[[], int]) -> None:
         self.next_number = next_number
-        self._known: dict[str, Session] = {}
+        self._known: dict[str, SessionSeen] = {}
 
-    def of(self, sid: str, client: int, *, plain: bool, begins: bool = False) -> Session:
+    def of(self, sid: str, client: int, *, plain: bool, begins: bool = False) -> SessionSeen:
         """The session with this id; a new one if there is none.
 
         Args:
@@ -69,18 +70,18 @@ class Sessions:
         """
         session = self._known.pop(sid, None)
         if session is None:
-            session = Session(sid, client, plain=plain, whole=begins)
+            session = SessionSeen(sid, client, plain=plain, whole=begins)
         self._known[sid] = session
         if len(self._known) > SESSIONS:
             del self._known[next(iter(self._known))]
         return session
 
-    def adopt(self, session: Session) -> None:
+    def adopt(self, session: SessionSeen) -> None:
         """A session has got its id, over the WebSocket with which it began."""
         self._known[session.sid] = session
 
 
-class Session:
+class SessionSeen:
     """One session.
 
     Args:
