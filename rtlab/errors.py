@@ -1,7 +1,8 @@
 """The exception tree of rtlab.
 
-What lives here: every exception that rtlab raises on purpose. It knows nothing of the rest of the package;
-each floor may import it. An exception carries its data and composes its message from it: what was expected,
+What lives here: every exception that a caller of rtlab may meet, and so catch. (Those that one module raises for
+another to catch stand where they are raised, and say that they never leave it.) It knows nothing of the rest of the
+package; each floor may import it. An exception carries its data and composes its message from it: what was expected,
 what came, and what to do next.
 """
 
@@ -15,9 +16,11 @@ __all__ = [
     "ChildError",
     "ConnectionClosed",
     "HandshakeError",
+    "InvalidToken",
     "MissingProgramError",
     "PeerError",
     "ProtocolError",
+    "ReservedRoomError",
     "RtlabError",
     "UnsupportedPlatformError",
     "UsageError",
@@ -30,6 +33,10 @@ class RtlabError(Exception):
 
 class UsageError(RtlabError):
     """The caller asked for something that cannot be done this way; the message says which way works."""
+
+
+class ReservedRoomError(UsageError, ValueError):
+    """A room was named like a socket. Also a ValueError, which python-socketio raises for a socket of its own."""
 
 
 class UnsupportedPlatformError(RtlabError):
@@ -126,3 +133,14 @@ class ChatError(PeerError):
 
 class ChatRefusedError(ChatError):
     """The chat does not let this client in: ``token_missing``, ``token_invalid``, ``token_expired``."""
+
+
+class InvalidToken(PeerError):  # noqa: N818 - the contract's own words
+    """A token that does not show who its bearer is."""
+
+    def __init__(self, code: str, problem: str) -> None:
+        self.code = code
+        """``token_expired``, or ``token_invalid`` for every other reason."""
+        self.problem = problem
+        """What is wrong, for the log."""
+        super().__init__(problem)

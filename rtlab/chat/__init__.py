@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from rtlab.chat.app import CHAT as CHAT
     from rtlab.chat.app import create_app as create_app
     from rtlab.chat.auth import Identity as Identity
-    from rtlab.chat.auth import InvalidToken as InvalidToken
     from rtlab.chat.auth import issue_token as issue_token
     from rtlab.chat.auth import verify as verify
     from rtlab.chat.chat import Chat as Chat
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     from rtlab.chat.stores.memory import MemorySessions as MemorySessions
     from rtlab.errors import ChatError as ChatError
     from rtlab.errors import ChatRefusedError as ChatRefusedError
+    from rtlab.errors import InvalidToken as InvalidToken
 
 _HOMES = {
     "CHAT": "rtlab.chat.app",
@@ -60,7 +60,7 @@ _HOMES = {
     "ChatRefusedError": "rtlab.errors",
     "Client": "rtlab.chat.client",
     "Identity": "rtlab.chat.auth",
-    "InvalidToken": "rtlab.chat.auth",
+    "InvalidToken": "rtlab.errors",
     "Limits": "rtlab.chat.limits",
     "MemoryHistory": "rtlab.chat.stores.memory",
     "MemorySessions": "rtlab.chat.stores.memory",

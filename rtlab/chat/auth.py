@@ -16,7 +16,7 @@ from jwt.types import Options
 
 from rtlab.chat.limits import NAME_LENGTH, TOKEN_LENGTH
 from rtlab.chat.payloads import BadPayload, name_of
-from rtlab.errors import PeerError, UsageError
+from rtlab.errors import InvalidToken, UsageError
 
 __all__ = [
     "ALGORITHM",
@@ -24,7 +24,6 @@ __all__ = [
     "EXPIRES_S",
     "SECRET_BYTES",
     "Identity",
-    "InvalidToken",
     "check_secret",
     "issue_token",
     "verify",
@@ -43,17 +42,6 @@ OPTIONS: Options = {
     "require": ["sub", "username", "exp"], "verify_exp": False, "verify_nbf": False, "verify_iat": False,
 }  # fmt: skip
 """What the library is to look at besides the signature. The times are compared here, with one clock."""
-
-
-class InvalidToken(PeerError):  # noqa: N818 - the contract's own words
-    """A token that does not show who its bearer is."""
-
-    def __init__(self, code: str, problem: str) -> None:
-        self.code = code
-        """``token_expired``, or ``token_invalid`` for every other reason."""
-        self.problem = problem
-        """What is wrong, for the log."""
-        super().__init__(problem)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from aiohttp import web
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
 from rtlab.chat import payloads
-from rtlab.chat.auth import Identity, InvalidToken, verify
+from rtlab.chat.auth import Identity, verify
 from rtlab.chat.clock import Clock
 from rtlab.chat.connections import Connections, Visitor
 from rtlab.chat.events import NOTIFICATIONS, Ack, EventRefused, Events, May, topic_room
@@ -24,7 +24,7 @@ from rtlab.chat.limits import Limits
 from rtlab.chat.metrics import CONTENT_TYPE, Metrics
 from rtlab.chat.payloads import BadPayload
 from rtlab.chat.stores.protocols import History, Sessions
-from rtlab.errors import UsageError
+from rtlab.errors import InvalidToken, UsageError
 from rtlab.realtime import Server
 
 __all__ = ["DRAIN_S", "Chat"]

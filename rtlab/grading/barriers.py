@@ -24,7 +24,7 @@ INSTEAD = "The rest of rtlab, the standard library and the installed packages ar
 
 
 class RefusedError(ImportError):
-    """The submission reached for the answer. The message says what to do instead."""
+    """The submission reached for the answer. The message says what to do. Never leaves the process of a check."""
 
 
 def close_modules(forbidden: Mapping[str, str], origin: CodeOrigin) -> None:

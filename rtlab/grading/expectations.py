@@ -23,7 +23,7 @@ Value = TypeVar("Value")
 
 
 class UnmetError(AssertionError):
-    """What came was not what was expected. The message is the sentence that the learner reads."""
+    """What came was not what was expected, in the words that the learner reads. Never leaves the process of a check."""
 
 
 class Observations:

@@ -17,11 +17,11 @@ __all__ = ["MissingNameError", "Submission", "UnreadableError", "load_module", "
 
 
 class UnreadableError(Exception):
-    """The file cannot become a module. The message is the sentence that the learner reads."""
+    """The file cannot become a module. The message is what the learner reads. Never leaves the process of a check."""
 
 
 class MissingNameError(AttributeError):
-    """The grader asked for a name that the learner's file does not define."""
+    """The grader asked for a name that the learner's file does not define. Never leaves the process of a check."""
 
 
 class Submission:

@@ -33,7 +33,7 @@ LETTERS = {Verdict.FAILED: "F", Verdict.TODO: "t", Verdict.UNKNOWN: "?"}
 
 
 class NotPassedError(Exception):
-    """A check was not passed. Carries the result."""
+    """A check was not passed. Carries the result to pytest's report. Never leaves rtlab.grading."""
 
     def __init__(self, result: CheckResult) -> None:
         self.result = result

@@ -26,8 +26,8 @@ class Refusal(enum.Enum):
     SHUTTING_DOWN = (503, 3, "Server shutting down")
 
 
-class RequestRefused(Exception):  # noqa: N818 - it never leaves the server: it becomes a response
-    """A request that is answered with a refusal. `detail` is for the log."""
+class RequestRefused(Exception):  # noqa: N818 - it becomes a response
+    """A request that is answered with a refusal. `detail` is for the log. Never leaves rtlab.realtime."""
 
     def __init__(self, refusal: Refusal, detail: str) -> None:
         self.refusal = refusal

@@ -9,17 +9,13 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from rtlab.errors import ProtocolError, UsageError
+from rtlab.errors import ProtocolError, ReservedRoomError
 from rtlab.realtime.guards import Guards
 from rtlab.realtime.limits import SOCKET_ID_PREFIX
 from rtlab.realtime.message import Message
 from rtlab.wire.socketio import RESERVED_EVENTS, Packet
 
-__all__ = ["PendingMessages", "ReservedRoomError", "event_name", "match_arguments", "refuse_socket_id", "target_of"]
-
-
-class ReservedRoomError(UsageError, ValueError):
-    """A room was named like a socket. Also a ValueError, which python-socketio raises for a socket of its own."""
+__all__ = ["PendingMessages", "event_name", "match_arguments", "refuse_socket_id", "target_of"]
 
 
 def refuse_socket_id(sid: str, room: Any) -> None:

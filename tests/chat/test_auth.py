@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtlab.chat.auth import CLOCK_SKEW_S, Identity, InvalidToken, check_secret, issue_token, verify
-from rtlab.errors import UsageError
+from rtlab.chat.auth import CLOCK_SKEW_S, Identity, check_secret, issue_token, verify
+from rtlab.errors import InvalidToken, UsageError
 
 SECRET = "a secret of the tests, long enough for SHA-512 too: 64 bytes and more"
 NOW = 1_800_000_000.0
