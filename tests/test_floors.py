@@ -106,7 +106,7 @@ def test_imports_go_down(module):
         ("rtlab/wire/frames.py", "from rtlab.servers import hosting"),
         ("rtlab/servers/hosting.py", "import rtlab.scale.broker"),
         ("rtlab/servers/hosting.py", "import pytest"),
-        ("rtlab/grading/engine.py", "from rtlab.instruments.doctor.doctor import diagnose"),
+        ("rtlab/grading/exercise_run.py", "from rtlab.instruments.doctor.doctor import diagnose"),
         ("rtlab/servers/hosting.py", "from rtlab import start"),
         ("rtlab/utils.py", "import os"),
     ],

@@ -1,12 +1,25 @@
 """Grading: what a learner's file does is observed in a child process, and one sentence says what came of it.
 
-What lives here: how graders are written (`check`, `expect`), how they are run (`engine`, `runner`), and how the
-result is shown (`report`, `plugin`). It must not know any single exercise.
+It must not know any single exercise. The child imports this package too, so importing it loads nothing but what a
+grader writes: `check` and `expect`.
 
-The child imports this package too, so importing it loads nothing but what a grader writes.
+A check, from the grader's text to its points:
+
+1. `catalogue` reads the exercise and its checks (`checks`) without running them;
+2. `exercise_run` takes one check after the other, and keeps what is known of the submission between them;
+3. `launcher` keeps a process that has imported the grader (``child/fork_server.py``), and has it forked: `check_process`;
+4. in there ``child/runner.py`` puts up the barriers, imports the submission, runs the check, whose `expect` observes,
+   and ``child/judging.py`` makes a verdict of it;
+5. `check_run` hears it over a socket (`messages`), watches deadline, memory, processes and output meanwhile, and ends
+   everything in any case;
+6. `report` adds points up, and `rendering` shows them: in a notebook, in a terminal, in pytest (`plugin`).
+
+- Where is the deadline of a check? `checks.DEADLINE_S`, or ``@check(deadline_s=…)``; `CheckRun` holds it to that.
+- Why was a check failed? Every sentence is made in `check_run` (limits) or ``child/judging.py`` (the rest).
+- What may a submission not import? ``FORBIDDEN`` of the grader, kept by ``child/barriers.py``.
 """
 
 from rtlab.grading.checks import check
-from rtlab.grading.expectations import expect
+from rtlab.grading.child.expectations import expect
 
 __all__ = ["check", "expect"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
     from rtlab.grading.checks import Check
-    from rtlab.grading.engine import Grading
+    from rtlab.grading.exercise_run import ExerciseRun
 
 __all__ = ["CheckItem", "GraderFile", "NotPassedError"]
 
@@ -44,11 +44,11 @@ class GraderFile(pytest.File):
     """A grader. Its checks share what is known of the submission: that it cannot be imported, that it hangs."""
 
     exercise: Exercise
-    grading: Grading
+    grading: ExerciseRun
 
     def collect(self) -> Iterator[CheckItem]:
         """The checks, read from the grader's text."""
-        from rtlab.grading.engine import Grading
+        from rtlab.grading.exercise_run import ExerciseRun
 
         try:
             self.exercise = read_exercise(self.path.parent)
@@ -56,7 +56,7 @@ class GraderFile(pytest.File):
             raise self.CollectError(str(error)) from None
         folder = _submissions(self.config)
         reset = "" if folder else f"rtlab reset {self.exercise.number}"
-        self.grading = Grading(self.exercise, self.exercise.submission(folder), reset=reset)
+        self.grading = ExerciseRun(self.exercise, self.exercise.submission(folder), reset=reset)
         for check in self.exercise.checks:
             yield CheckItem.from_parent(self, name=check.name, check=check)
 

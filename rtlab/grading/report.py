@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rtlab.errors import UsageError
 from rtlab.grading.catalogue import Course, Exercise, find_course
-from rtlab.grading.engine import Grading, grade_exercise
+from rtlab.grading.exercise_run import ExerciseRun, grade_exercise
 from rtlab.grading.progress import Progress
 from rtlab.grading.results import CheckResult, ExerciseResult, Verdict
 
@@ -96,7 +96,7 @@ def grade_course(
     progress = Progress(course.root)
     for exercise in exercises:
         own = submissions is None
-        grading = Grading(
+        grading = ExerciseRun(
             exercise, exercise.submission(submissions), reset=f"rtlab reset {exercise.number}" if own else ""
         )
         result = grade_exercise(grading, partial(on_result, exercise))

@@ -9,7 +9,7 @@ from deadlines import WAIT_S
 from grading_course import copy_course
 
 from rtlab.grading.catalogue import find_course
-from rtlab.grading.engine import Grading, ProcessLimits, grade_exercise
+from rtlab.grading.exercise_run import ExerciseRun, ProcessLimits, grade_exercise
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +54,7 @@ def grade_tiny(tmp_path):
         (folder / "test_tiny.py").write_text("from rtlab.grading import check, expect\n\n" + grader)
         (folder / file).write_text(submission)
         exercise = find_course(tmp_path).find("tiny")
-        result = grade_exercise(Grading(exercise, exercise.submission(), limits=limits or ProcessLimits()))
+        result = grade_exercise(ExerciseRun(exercise, exercise.submission(), limits=limits or ProcessLimits()))
         return result.checks if every else result.checks[0]
 
     return grade

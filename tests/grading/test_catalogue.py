@@ -8,7 +8,7 @@ from grading.test_wrong_solutions import wrong_solutions
 
 from rtlab.errors import UsageError
 from rtlab.grading.catalogue import find_course, is_grader
-from rtlab.grading.engine import Grading, grade_exercise
+from rtlab.grading.exercise_run import ExerciseRun, grade_exercise
 from rtlab.grading.results import Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +19,7 @@ EXERCISES = [pytest.param(exercise, id=exercise.id) for exercise in COURSE.exerc
 
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_the_stub_is_to_do(exercise):
-    result = grade_exercise(Grading(exercise, exercise.stub))
+    result = grade_exercise(ExerciseRun(exercise, exercise.stub))
     assert {check.verdict for check in result.checks} == {Verdict.TODO}
     assert result.points == 0
     assert all("Traceback" not in check.message and not check.output for check in result.checks)
@@ -27,7 +27,7 @@ def test_the_stub_is_to_do(exercise):
 
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_the_solution_makes_all_points(exercise):
-    result = grade_exercise(Grading(exercise, ROOT / "solutions" / exercise.id / exercise.file))
+    result = grade_exercise(ExerciseRun(exercise, ROOT / "solutions" / exercise.id / exercise.file))
     assert [(check.name, check.verdict, check.message) for check in result.checks] == [
         (check.name, Verdict.PASSED, "") for check in exercise.checks
     ]

@@ -10,7 +10,7 @@ import pytest
 from deadlines import WAIT_S
 from eventually import eventually
 
-from rtlab.grading.engine import ProcessLimits
+from rtlab.grading.exercise_run import ProcessLimits
 from rtlab.grading.results import Verdict
 
 pytestmark = [pytest.mark.usefixtures("leaves_no_process"), pytest.mark.skipif(sys.platform != "linux", reason="forks")]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from rtlab.grading.engine import Grading, ProcessLimits, grade_exercise
+from rtlab.grading.exercise_run import ExerciseRun, ProcessLimits, grade_exercise
 from rtlab.grading.report import grade_class
 from rtlab.grading.results import Verdict
 
@@ -38,7 +38,7 @@ def cost(folder):
 def test_it_costs_itself_its_points(course, folder):
     limits = PATIENCE if folder.name.startswith(NEVER_END) else ProcessLimits()
     exercise = course.find("00")
-    result = Grading(exercise, folder / "hello.py", limits=limits).run(exercise.checks[0])
+    result = ExerciseRun(exercise, folder / "hello.py", limits=limits).run(exercise.checks[0])
     assert result.verdict is Verdict.FAILED
     assert result.points == 0
     assert re.search(cost(folder), result.message), result.message
@@ -58,7 +58,7 @@ def test_it_costs_nobody_else_anything(course, tmp_path):
 
 def test_a_hang_while_imported_is_waited_for_once(course):
     result = grade_exercise(
-        Grading(
+        ExerciseRun(
             course.find("00"),
             NASTY / "endless_loop_while_imported" / "hello.py",
             limits=ProcessLimits(deadline_s=0.2, budget_s=0.2),
@@ -72,7 +72,7 @@ def test_a_hang_while_imported_is_waited_for_once(course):
 
 def test_what_hangs_costs_no_more_than_its_budget(course):
     limits = ProcessLimits(deadline_s=0.5, budget_s=0.5)
-    result = grade_exercise(Grading(course.find("00"), NASTY / "endless_loop" / "hello.py", limits=limits))
+    result = grade_exercise(ExerciseRun(course.find("00"), NASTY / "endless_loop" / "hello.py", limits=limits))
     assert "still running after 0.5 s" in result.checks[0].message
     assert result.checks[1].message.startswith("not run: the checks before it used up the 0.5 s")
 
@@ -81,11 +81,11 @@ def test_what_the_end_of_the_check_causes_is_not_blamed(course):
     """Its handler gets ConnectionClosedError when the check, having failed, closes the connection."""
     exercise = course.find("00")
     wrong = course.root / "tests" / "wrong" / "00_hello" / "repeats_the_example" / "hello.py"
-    result = Grading(exercise, wrong).run(exercise.checks[0])
+    result = ExerciseRun(exercise, wrong).run(exercise.checks[0])
     assert result.message == "expected the answer to 'Ada' to be 'Hello, Ada!'; got 'Hello, Grace!'"
 
 
 @pytest.mark.long
 def test_the_default_limits_end_a_hang_within_its_budget(course):
-    result = grade_exercise(Grading(course.find("00"), NASTY / "swallows_everything" / "hello.py"))
+    result = grade_exercise(ExerciseRun(course.find("00"), NASTY / "swallows_everything" / "hello.py"))
     assert all("still running after 5 s, in hello.py" in check.message for check in result.checks)

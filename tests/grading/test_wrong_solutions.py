@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rtlab.grading.catalogue import find_course
-from rtlab.grading.engine import Grading, grade_exercise
+from rtlab.grading.exercise_run import ExerciseRun, grade_exercise
 from rtlab.grading.results import Verdict
 
 ROOT = Path(__file__).parents[2]
@@ -35,11 +35,11 @@ def declared(path):
 @pytest.mark.parametrize(("exercise", "path"), WRONG)
 def test_a_wrong_solution_fails_the_check_that_names_its_mistake(exercise, path):
     (check,) = (each for each in exercise.checks if each.name == declared(path))
-    assert Grading(exercise, path).run(check).verdict is Verdict.FAILED
+    assert ExerciseRun(exercise, path).run(check).verdict is Verdict.FAILED
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("exercise", "path"), WRONG)
 def test_no_check_breaks_over_a_wrong_solution(exercise, path):
-    verdicts = {each.verdict for each in grade_exercise(Grading(exercise, path)).checks}
+    verdicts = {each.verdict for each in grade_exercise(ExerciseRun(exercise, path)).checks}
     assert verdicts <= {Verdict.PASSED, Verdict.FAILED}

@@ -7,10 +7,11 @@ then what the grader observed, then what the learner's code raised; what is left
 
 from __future__ import annotations
 
-from rtlab.grading.barriers import RefusedError
-from rtlab.grading.blame import CodeOrigin, SwallowedErrors, describe, flatten
-from rtlab.grading.expectations import Observations, UnmetError
-from rtlab.grading.loading import MissingNameError, UnreadableError
+from rtlab.grading.child.barriers import RefusedError
+from rtlab.grading.child.expectations import Observations, UnmetError
+from rtlab.grading.child.loading import MissingNameError, UnreadableError
+from rtlab.grading.child.swallowed import SwallowedErrors, describe, flatten
+from rtlab.grading.code_origin import CodeOrigin
 from rtlab.grading.results import Verdict
 
 __all__ = ["judge", "judge_import"]

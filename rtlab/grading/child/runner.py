@@ -1,16 +1,8 @@
 """The child's side of grading: one check of one submission, and then the end.
 
 What lives here: the order of events in the process of a check, which ``fork_server.py`` has made. The verdict goes over
-a socket that only the engine holds, never over standard output, which belongs to the submission.
-
-What it says, one JSON object a line:
-
-- ``{"say": "begin"}``: all is prepared, now comes the submission. The deadline counts from here.
-- ``{"say": "imported"}``: so it is.
-- ``{"say": "unmet", "sentence": …}``: an expectation was not met. Kept by the engine for a check that never ends.
-- ``{"say": "late", "where": …}``: asked by a signal at the deadline: this is where the check is.
-- ``{"say": "verdict", "verdict": …, "message": …, "phase": …, "left": …}``: what came of it, and what was left
-  running in this process. Then it waits, so that the engine can look for sockets and processes, and end it.
+a socket that only the parent holds, never over standard output, which belongs to the submission; `messages` has what is
+said there.
 """
 
 from __future__ import annotations
@@ -19,20 +11,21 @@ import asyncio
 import faulthandler
 import gc
 import inspect
-import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
-from rtlab.grading.barriers import close_modules, close_solutions
-from rtlab.grading.blame import CodeOrigin, Place, SwallowedErrors
-from rtlab.grading.expectations import Observations, expect
-from rtlab.grading.judging import Judgement, judge, judge_import
-from rtlab.grading.loading import Submission, load_submission
+from rtlab.grading.child.barriers import close_modules, close_solutions
+from rtlab.grading.child.expectations import Observations, expect
+from rtlab.grading.child.judging import Judgement, judge, judge_import
+from rtlab.grading.child.loading import Submission, load_submission
+from rtlab.grading.child.swallowed import SwallowedErrors
+from rtlab.grading.code_origin import CodeOrigin, Place
+from rtlab.grading.messages import Began, Imported, Late, Message, Order, Spoken, Unmet, encode
 from rtlab.grading.results import Verdict
 
 __all__ = ["TASK_GRACE_S", "Channel", "carry_out"]
@@ -43,41 +36,41 @@ the loop; those that are still there after this were forgotten."""
 
 
 class Channel:
-    """The socket to the engine. A process that the submission forks off holds a copy and may not speak."""
+    """The socket to the parent. A process that the submission forks off holds a copy and may not speak."""
 
     def __init__(self, descriptor: int) -> None:
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
         self._process = os.getpid()
 
-    def say(self, word: str, **content: object) -> None:
-        """Tell the engine."""
+    def say(self, message: Message) -> None:
+        """Tell the one that waits."""
         if os.getpid() == self._process:
-            self._socket.sendall(json.dumps({"say": word, **content}).encode() + b"\n")
+            self._socket.sendall(encode(message))
 
     def wait(self) -> NoReturn:
-        """Block until the engine has looked and ends this process, or is gone."""
+        """Block until the parent has looked and ends this process, or is gone."""
         self._socket.recv(1)
         os._exit(0)
 
 
-def carry_out(order: Mapping[str, Any], channel: Channel, grader: Path, loaded: ModuleType | BaseException) -> NoReturn:
+def carry_out(order: Order, channel: Channel, grader: Path, loaded: ModuleType | BaseException) -> NoReturn:
     """Run one check of one submission.
 
     Args:
-        order: what to do, see `rtlab.grading.attempt`.
+        order: what to do.
         channel: where to speak.
         grader: its file.
         loaded: its module, or why there is none.
     """
-    submission_path = Path(order["submission"])
+    submission_path = Path(order.submission)
     origin = CodeOrigin(submission_path, grader)
     try:
         if isinstance(loaded, BaseException):
             raise loaded
-        function: Callable[[Submission | Path], Any] = getattr(loaded, order["check"])
+        function: Callable[[Submission | Path], Any] = getattr(loaded, order.check)
     except BaseException as error:  # noqa: BLE001 - whatever it is, the learner is not to blame
-        channel.say("begin")
+        channel.say(Began())
         _leave(
             channel, (Verdict.UNKNOWN, f"the check {grader.name} is broken: {type(error).__name__}: {error}"), "grader"
         )
@@ -86,21 +79,21 @@ def carry_out(order: Mapping[str, Any], channel: Channel, grader: Path, loaded: 
     swallowed = SwallowedErrors(origin)
     swallowed.listen()
     observations.unmet = _Announced(channel, swallowed)
-    close_modules(order["forbidden"], origin)
-    if order["solutions"]:
-        close_solutions(Path(order["solutions"]))
-    _answer_signals(channel, origin, order["trace"])
-    channel.say("begin")
+    close_modules(order.forbidden, origin)
+    if order.solutions:
+        close_solutions(Path(order.solutions))
+    _answer_signals(channel, origin, order.trace)
+    channel.say(Began())
     try:
-        submission = load_submission(submission_path, order["reset"])
+        submission = load_submission(submission_path, order.reset)
     except BaseException as error:  # noqa: BLE001 - a learner's file may raise anything
         _leave(channel, judge_import(error, origin), "import")
-    channel.say("imported")
+    channel.say(Imported())
     _examine(function, submission, channel, observations, swallowed, origin)
 
 
 class _Announced(list[str]):
-    """The list of unmet expectations, which tells the engine of each."""
+    """The list of unmet expectations, which tells the parent of each."""
 
     def __init__(self, channel: Channel, swallowed: SwallowedErrors) -> None:
         super().__init__()
@@ -111,7 +104,7 @@ class _Announced(list[str]):
         super().append(sentence)
         gc.collect()  # asyncio tells of a task that failed unseen when the task is collected, and it may be in a cycle
         self._swallowed.closed = True
-        self._channel.say("unmet", sentence=sentence)
+        self._channel.say(Unmet(sentence))
 
 
 def _examine(
@@ -175,7 +168,7 @@ def _threads_left(origin: CodeOrigin) -> str:
 
 def _say_verdict(channel: Channel, judgement: Judgement, phase: str, left: str) -> None:
     verdict, message = judgement
-    channel.say("verdict", verdict=verdict, message=message, phase=phase, left=left)
+    channel.say(Spoken(verdict, message, phase, left))
 
 
 def _leave(channel: Channel, judgement: Judgement, phase: str, left: str = "") -> NoReturn:
@@ -185,7 +178,7 @@ def _leave(channel: Channel, judgement: Judgement, phase: str, left: str = "") -
 
 
 def _answer_signals(channel: Channel, origin: CodeOrigin, trace: str) -> None:
-    """Tell where the process is whenever the engine asks.
+    """Tell where the process is whenever the parent asks.
 
     SIGUSR1 asks Python, which answers between two instructions. Where no instruction ends (in C code that takes long)
     SIGUSR2 makes faulthandler write down the main thread. (Its dump after a time-out, made by a thread beside a running
@@ -195,7 +188,7 @@ def _answer_signals(channel: Channel, origin: CodeOrigin, trace: str) -> None:
     def answer(_: int, frame: FrameType | None) -> None:
         places = [origin.runs_at(frame), *_tasks_at(origin), *origin.threads_at()]
         known = sorted((place for place in places if place), key=lambda place: not place.own)
-        channel.say("late", where=known[0].words if known else "")
+        channel.say(Late(known[0].words if known else ""))
 
     signal.signal(signal.SIGUSR1, answer)
     file = open(trace, "w")  # noqa: SIM115, PTH123 - stays open until the process ends

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
-from rtlab.grading.blame import shorten
+from rtlab.grading.code_origin import shorten
 
 __all__ = ["MissingNameError", "Submission", "UnreadableError", "load_module", "load_submission"]
 

@@ -1,8 +1,8 @@
 """The parent's side of grading: the checks of one exercise on one file.
 
-What lives here: `Grading`, which runs one check after the other, each in a child of its own, and keeps what is
+What lives here: `ExerciseRun`, which runs one check after the other, each in a child of its own, and keeps what is
 known of the submission between them: that it cannot be imported, that it hangs. How a child is started is the
-business of `launcher`, and how it is watched that of `attempt`.
+business of `launcher`, and how it is watched that of `check_run`.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import Self
 
 from rtlab.errors import UnsupportedPlatformError
-from rtlab.grading.attempt import Attempt, ProcessLimits
 from rtlab.grading.catalogue import Exercise
+from rtlab.grading.check_run import CheckRun, ProcessLimits
 from rtlab.grading.checks import Check
 from rtlab.grading.launcher import Launcher
 from rtlab.grading.results import CheckResult, ExerciseResult, Verdict, time_scale
 
-__all__ = ["BUDGET_S", "Grading", "ProcessLimits", "grade_exercise"]
+__all__ = ["BUDGET_S", "ExerciseRun", "ProcessLimits", "grade_exercise"]
 
 BUDGET_S = 30.0
 """Seconds that a submission which hangs may cost in all, however many checks it hangs in."""
 
 
-class Grading:
+class ExerciseRun:
     """The checks of one exercise, run on one file.
 
     In a ``with`` block the process that has imported the grader is kept from one check to the next, which makes them
@@ -69,7 +69,7 @@ class Grading:
             ChildError: Python itself cannot be started.
         """
         if sys.platform == "win32":
-            raise UnsupportedPlatformError("Grading", "Windows", "Use WSL.")
+            raise UnsupportedPlatformError("ExerciseRun", "Windows", "Use WSL.")
         if self._import_failure is not None:
             return replace(self._import_failure, name=check.name, max=check.points)
         scale = time_scale()
@@ -84,25 +84,25 @@ class Grading:
                 return CheckResult(check.name, Verdict.FAILED, message, check.points)
         started = time.monotonic()
         try:
-            attempt = self._attempt(check, deadline_s)
+            run = self._check_run(check, deadline_s)
             try:
-                result = attempt.result()
+                result = run.result()
             finally:
-                attempt.end()
+                run.end()
         finally:
             self._spent_s += time.monotonic() - started
             if not self._keeps:
                 self._close()
-        self._hung |= attempt.hung
-        if attempt.phase == "import":
+        self._hung |= run.hung
+        if run.phase == "import":
             self._import_failure = result
         return result
 
-    def _attempt(self, check: Check, deadline_s: float) -> Attempt:
+    def _check_run(self, check: Check, deadline_s: float) -> CheckRun:
         if self._launcher is None or not self._launcher.usable:
             self._close()
             self._launcher = Launcher(self.exercise.grader)
-        return Attempt(
+        return CheckRun(
             self.exercise, check, self.submission, deadline_s, self._launcher, reset=self.reset, limits=self.limits
         )
 
@@ -112,16 +112,16 @@ class Grading:
             self._launcher = None
 
 
-def grade_exercise(grading: Grading, on_result: Callable[[CheckResult], None] = lambda _: None) -> ExerciseResult:
+def grade_exercise(run: ExerciseRun, on_result: Callable[[CheckResult], None] = lambda _: None) -> ExerciseResult:
     """Run all checks of an exercise, in order.
 
     Args:
-        grading: what to run.
+        run: what to run.
         on_result: called after each check.
     """
     results = []
-    with grading:
-        for check in grading.exercise.checks:
-            results.append(grading.run(check))
+    with run:
+        for check in run.exercise.checks:
+            results.append(run.run(check))
             on_result(results[-1])
-    return ExerciseResult(grading.exercise.id, tuple(results), missing=not grading.submission.exists())
+    return ExerciseResult(run.exercise.id, tuple(results), missing=not run.submission.exists())

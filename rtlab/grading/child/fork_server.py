@@ -1,14 +1,13 @@
 """The process that has imported a grader, from inside.
 
-What lives here: ``python -m rtlab.grading.fork_server ORDERS GRADER``, and what makes a process of its own of each
-check. ``launcher.py`` is the other side: it says why this is so, and what is said between the two. No line of a
+What lives here: ``python -m rtlab.grading.child.fork_server ORDERS GRADER``, and what makes a process of its own of
+each check. ``launcher.py`` is the other side: it says why this is so, and what is said between the two. No line of a
 submission's runs in this process while there can be forks.
 """
 
 from __future__ import annotations
 
 import gc
-import json
 import os
 import signal
 import socket
@@ -16,16 +15,17 @@ import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from rtlab.grading.loading import load_module
-from rtlab.grading.runner import Channel, carry_out
+from rtlab.grading.child.loading import load_module
+from rtlab.grading.child.runner import Channel, carry_out
+from rtlab.grading.messages import Order, decode
 from rtlab.servers.watchdog import PR_SET_PDEATHSIG, control
 
 __all__ = ["FILE_BYTES", "main"]
 
 FILE_BYTES = 64 * 1024 * 1024
-"""Bytes that any file written by the submission may have. The engine looks every 50 ms; this holds for what it
+"""Bytes that any file written by the submission may have. `CheckRun` looks every 50 ms; this holds for what it
 misses."""
 ORDER_BYTES = 64 * 1024
 """Bytes that are taken of an order at a time. One has some hundred."""
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> NoReturn:
         child = os.fork() if forks else 0
         if not child:
             try:
-                _become_check(orders, order["directory"], descriptors[1], forked=forks)
+                _become_check(orders, order.directory, descriptors[1], forked=forks)
                 carry_out(order, Channel(descriptors[0]), grader, loaded)
             except BaseException:  # noqa: BLE001 - whatever it is, this must not become a second reader of orders
                 traceback.print_exc()
@@ -74,7 +74,7 @@ def _may_fork() -> bool:
     return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - only how many
 
 
-def _next_order(orders: socket.socket) -> tuple[dict[str, Any], list[int]]:
+def _next_order(orders: socket.socket) -> tuple[Order, list[int]]:
     """Wait for an order. Ends the process if there are no more."""
     line, descriptors, _, _ = socket.recv_fds(orders, ORDER_BYTES, 2)
     while not line.endswith(b"\n"):
@@ -82,7 +82,9 @@ def _next_order(orders: socket.socket) -> tuple[dict[str, Any], list[int]]:
         if not more:
             os._exit(0)
         line += more
-    return json.loads(line), descriptors
+    order = decode(line)
+    assert isinstance(order, Order)
+    return order, descriptors
 
 
 def _become_check(orders: socket.socket, directory: str, output: int, *, forked: bool) -> None:

@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import FrameType, ModuleType
 
-from rtlab.grading.blame import CodeOrigin
+from rtlab.grading.code_origin import CodeOrigin
 
 __all__ = ["RefusedError", "close_modules", "close_solutions"]
 

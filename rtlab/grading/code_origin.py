@@ -1,27 +1,22 @@
 """Whose code it was, and where.
 
-What lives here: the functions that find the learner's lines in tracebacks, suspended coroutines and running
-threads, and that put an exception into words. Runs in the child only. It must not know what a check is.
-
-An exception that a server's library swallows (a handler of `websockets`, aiohttp or Socket.IO that raises) reaches
-us through the log records that these libraries write about it.
+What lives here: `CodeOrigin`, which finds the learner's lines in tracebacks, suspended coroutines and running threads.
+It must not know what a check is. The process of a check asks it, and, about a dump of that process, the one that waits.
 """
 
 from __future__ import annotations
 
 import linecache
-import logging
 import os
 import re
 import sys
 import threading
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import FrameType, FunctionType, TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-__all__ = ["LONGEST", "CodeOrigin", "Place", "SwallowedErrors", "describe", "flatten", "shorten"]
+__all__ = ["LONGEST", "CodeOrigin", "Place", "shorten"]
 
 LONGEST = 200
 """Characters of a value or an exception that a sentence shows."""
@@ -147,73 +142,6 @@ class CodeOrigin:
             elif not thread.daemon and not any(frame.f_code.co_filename.endswith(POOL) for frame in stack):
                 places.append(thread.name)
         return places
-
-
-class SwallowedErrors:
-    """What libraries swallowed on the learner's behalf: exceptions that they logged, coroutines never awaited."""
-
-    def __init__(self, origin: CodeOrigin) -> None:
-        self.origin = origin
-        self.errors: list[BaseException] = []
-        """Exceptions with a line of the learner's in them, in the order in which they were logged."""
-        self.never_awaited: list[str] = []
-        """Sentences about coroutines that nobody awaited. One that was kept in a variable is thrown away only when the
-        function returns, so that Python blames a line of the library that called it."""
-        self.closed = False
-        """Set after the first expectation that was not met. An exception that reaches the learner's code out of a
-        library from then on is a consequence of the check's ending its connections. (One that the learner's own line
-        raised may be logged as late as this: `websockets` closes the connection first.)"""
-
-    def _hear(self, error: BaseException) -> None:
-        own = self.origin.raised_by_itself(error) if self.closed else self.origin.raised_at(error)
-        if own or self.origin.misused(error):
-            self.errors.append(error)
-
-    def listen(self) -> None:
-        """Begin. What would go to standard error for want of a log handler goes nowhere from now on."""
-        make = logging.getLogRecordFactory()
-
-        def factory(*args: Any, **keywords: Any) -> logging.LogRecord:
-            record = make(*args, **keywords)
-            if record.exc_info and record.exc_info[1] is not None:
-                for error in flatten(record.exc_info[1]):
-                    self._hear(error)
-            return record
-
-        logging.setLogRecordFactory(factory)
-        logging.lastResort = logging.NullHandler()
-        show = warnings.showwarning
-
-        def showwarning(
-            message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any
-        ) -> None:
-            if "was never awaited" in str(message) and self.origin.owns(filename):
-                self.never_awaited.append(f"{self.origin.line(filename, lineno)}: {message}.")
-            elif "was never awaited" in str(message) and not self.closed:
-                said = str(message)
-                self.never_awaited.append(f"{said[0].upper()}{said[1:]}: is an `await` missing?")
-            else:
-                show(message, category, filename, lineno, *rest)
-
-        warnings.showwarning = showwarning  # type: ignore[assignment]
-        warnings.simplefilter("always", RuntimeWarning)
-
-
-def flatten(error: BaseException) -> list[BaseException]:
-    """The exceptions in a group, or the one itself."""
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for inner in error.exceptions for leaf in flatten(inner)]
-    return [error]
-
-
-def describe(error: BaseException) -> str:
-    """An exception in words: "KeyError: 'item'"."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001 - a learner's __str__ may raise anything
-        text = ""
-    name = type(error).__name__
-    return f"{name}: {shorten(text)}" if text else name
 
 
 def shorten(text: str) -> str:

@@ -14,7 +14,8 @@ from collections.abc import Awaitable, Callable, Container, Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
-from rtlab.grading.blame import describe, shorten
+from rtlab.grading.child.swallowed import describe
+from rtlab.grading.code_origin import shorten
 from rtlab.grading.results import time_scale
 
 __all__ = ["Expect", "Observations", "Raises", "UnmetError", "expect"]

@@ -3,7 +3,7 @@
 import pytest
 
 from rtlab.errors import UsageError
-from rtlab.grading.engine import ProcessLimits
+from rtlab.grading.exercise_run import ProcessLimits
 from rtlab.grading.results import Verdict
 
 pytestmark = pytest.mark.usefixtures("leaves_no_process")

@@ -2,12 +2,11 @@
 
 What lives here: the watch over the child: deadline, memory, processes, output, and what is left behind. Whatever
 happens, the child and all it started are gone afterwards. It must not know what the submission does; it never reads the
-submission's text or output for a verdict. What the child says is described in ``runner.py``.
+submission's text or output for a verdict. What the child says is described in ``messages.py``.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import select
@@ -16,16 +15,16 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from rtlab.grading.blame import CodeOrigin
 from rtlab.grading.catalogue import Exercise
 from rtlab.grading.checks import Check
+from rtlab.grading.code_origin import CodeOrigin
 from rtlab.grading.launcher import Launcher
+from rtlab.grading.messages import Began, Imported, Late, Message, NotUnderstoodError, Order, Spoken, Unmet, decode
 from rtlab.grading.results import CheckResult, Verdict, time_scale
 from rtlab.servers.supervisor import describe_status
 
-__all__ = ["Attempt", "ProcessLimits"]
+__all__ = ["CheckRun", "ProcessLimits"]
 
 STARTUP_S = 20.0
 """Seconds for a process to start and to import the grader. That takes 0.2 to 0.8 s, or some on a machine that is
@@ -64,7 +63,7 @@ class ProcessLimits:
     """Seconds that a submission which hangs may cost in all, instead of the exercise's."""
 
 
-class Attempt:
+class CheckRun:
     """One child, from its start to its end.
 
     Args:
@@ -107,14 +106,14 @@ class Attempt:
         self._buffer = b""
         self._closed = False
         self._ours, theirs = socket.socketpair()
-        order = {
-            "check": check.name,
-            "forbidden": exercise.forbidden,
-            "reset": reset,
-            "solutions": self._closed_folder(),
-            "submission": os.fspath(submission),
-            "trace": TRACE,
-        }
+        order = Order(
+            check=check.name,
+            forbidden=exercise.forbidden,
+            reset=reset,
+            solutions=self._closed_folder(),
+            submission=os.fspath(submission),
+            trace=TRACE,
+        )
         with theirs:
             self.child = launcher.launch(order, theirs)
 
@@ -124,7 +123,7 @@ class Attempt:
         while True:
             try:
                 spoken = self._listen()
-            except (ValueError, TypeError, KeyError):
+            except NotUnderstoodError:
                 return self._failed("your code wrote into the socket that the verdict comes on")
             if spoken is not None:
                 return spoken
@@ -158,24 +157,26 @@ class Attempt:
         """Take in what the child has said since, after a wait of at most `LOOK_S`. Gives its verdict, if it is there.
 
         Raises:
-            ValueError, TypeError, KeyError: that was not the runner who spoke.
+            NotUnderstoodError: that was not the runner who spoke.
         """
         for message in self._messages():
-            word = message["say"]
-            if word == "begin":
-                self._begun, self.phase = time.monotonic(), "import"
-                self.child.poll()  # by now its process id is known
-            elif word == "imported":
-                self.phase = "check"
-            elif word == "unmet":
-                self._unmet = self._unmet or str(message["sentence"])
-            elif word == "late":
-                self._where = str(message["where"])
-            elif word == "verdict":
-                return self._spoken(message)
+            match message:
+                case Began():
+                    self._begun, self.phase = time.monotonic(), "import"
+                    self.child.poll()  # by now its process id is known
+                case Imported():
+                    self.phase = "check"
+                case Unmet(sentence):
+                    self._unmet = self._unmet or sentence
+                case Late(where):
+                    self._where = where
+                case Spoken():
+                    return self._spoken(message)
+                case Order():
+                    raise NotUnderstoodError("expected no order from a check")
         return None
 
-    def _messages(self) -> list[dict[str, Any]]:
+    def _messages(self) -> list[Message]:
         if select.select([self._ours], [], [], LOOK_S)[0]:
             try:
                 data = self._ours.recv(65536)
@@ -185,8 +186,8 @@ class Attempt:
             self._buffer += data
         *lines, self._buffer = self._buffer.split(b"\n")
         if len(self._buffer) > SAID_BYTES:
-            raise ValueError("a message without an end")
-        return [json.loads(line) for line in lines]
+            raise NotUnderstoodError("a message without an end")
+        return [decode(line) for line in lines]
 
     def _ask(self, overdue_s: float) -> None:
         """After its deadline, ask the child where it is: first Python itself, and if that is stuck, faulthandler."""
@@ -210,17 +211,16 @@ class Attempt:
             self._closed = True  # a process that it forked off holds the socket open
         return ""
 
-    def _spoken(self, message: dict[str, Any]) -> CheckResult:
-        self.phase = str(message["phase"])
-        verdict = Verdict(message["verdict"])
-        if verdict is not Verdict.PASSED:
-            return self._made(verdict, str(message["message"]))
-        left = str(message["left"]) or self.child.tree.left_behind()
+    def _spoken(self, said: Spoken) -> CheckResult:
+        self.phase = said.phase
+        if said.verdict is not Verdict.PASSED:
+            return self._made(said.verdict, said.message)
+        left = said.left or self.child.tree.left_behind()
         until = time.monotonic() + LEFTOVER_S * self.scale
-        while left and not message["left"] and time.monotonic() < until:
+        while left and not said.left and time.monotonic() < until:
             time.sleep(LOOK_S)
             left = self.child.tree.left_behind()
-        return self._failed(f"your code {left}") if left else self._made(verdict, "")
+        return self._failed(f"your code {left}") if left else self._made(said.verdict, "")
 
     def _ended(self) -> CheckResult:
         """The child ended without a verdict."""

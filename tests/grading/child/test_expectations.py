@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from rtlab.grading.expectations import Expect, UnmetError
+from rtlab.grading.child.expectations import Expect, UnmetError
 
 
 class Hostile:
