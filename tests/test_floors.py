@@ -121,8 +121,8 @@ def test_what_is_not_allowed_is_found(path, source):
         ("rtlab/servers/hosting.py", "import os\nfrom rtlab.errors import UsageError\nimport aiohttp"),
         ("rtlab/servers/hosting.py", "from rtlab.wire import frames\nfrom rtlab.servers.registry import opening"),
         ("rtlab/servers/hosting.py", "if TYPE_CHECKING:\n    import pytest"),
-        ("rtlab/cli.py", "from rtlab.grading import report\nimport click"),
-        ("rtlab/cli.py", "from rtlab.grading.report import grade"),
+        ("rtlab/cli/course.py", "from rtlab.grading import report\nimport click"),
+        ("rtlab/cli/course.py", "from rtlab.grading.report import grade"),
     ],
 )
 def test_what_is_allowed_passes(path, source):

@@ -7,7 +7,8 @@ A check, from the grader's text to its points:
 
 1. `catalogue` reads the exercise and its checks (`checks`) without running them;
 2. `exercise_run` takes one check after the other, and keeps what is known of the submission between them;
-3. `launcher` keeps a process that has imported the grader (``child/fork_server.py``), and has it forked: `check_process`;
+3. `launcher` keeps a process that has imported the grader (``child/fork_server.py``) and has it forked;
+   `check_process` is the handle on the fork;
 4. in there ``child/runner.py`` puts up the barriers, imports the submission, runs the check, whose `expect` observes,
    and ``child/judging.py`` makes a verdict of it;
 5. `check_run` hears it over a socket (`messages`), watches deadline, memory, processes and output meanwhile, and ends

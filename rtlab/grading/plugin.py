@@ -17,6 +17,7 @@ import pytest
 
 from rtlab.errors import RtlabError
 from rtlab.grading.catalogue import Exercise, is_grader, read_exercise
+from rtlab.grading.rendering import Style, as_text, detail, lines_of
 from rtlab.grading.results import CheckResult, ExerciseResult, Verdict
 
 if TYPE_CHECKING:
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 
 __all__ = ["CheckItem", "GraderFile", "NotPassedError"]
 
+COLOURS: dict[Style, dict[str, bool]] = {
+    Style.PLAIN: {},
+    Style.TITLE: {"bold": True},
+    Style.PASSED: {"green": True},
+    Style.FAILED: {"red": True},
+    Style.OPEN: {"yellow": True},
+    Style.OUTPUT: {},
+}
+"""How pytest's terminal writes each."""
 LETTERS = {Verdict.FAILED: "F", Verdict.TODO: "t", Verdict.UNKNOWN: "?"}
 """What a check that is not passed shows as in a line of dots."""
 
@@ -94,7 +104,7 @@ class CheckItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str | TerminalRepr:
         """One sentence instead of a stack trace."""
         if isinstance(excinfo.value, NotPassedError):
-            return "\n".join([excinfo.value.result.message, *(f"| {line}" for line in excinfo.value.result.output)])
+            return as_text(detail(excinfo.value.result))
         if isinstance(excinfo.value, RtlabError):
             return str(excinfo.value)
         return super().repr_failure(excinfo, style)
@@ -187,13 +197,10 @@ def _write_points(terminal: TerminalReporter, reports: list[Any], config: pytest
         score = ExerciseResult(exercise.id, checks)
         left_out = len(exercise.checks) - len(checks)
         note = f" ({left_out} of its {len(exercise.checks)} checks not run)" if left_out else ""
-        terminal.write_line(f"{exercise.id}: {score.points} of {exercise.max} points{note}", bold=True)
-        for check in checks:
-            colour = {Verdict.PASSED: "green", Verdict.FAILED: "red"}.get(check.verdict, "yellow")
-            terminal.write(f"  {check.label}", **{colour: True})
-            terminal.write_line(f" {check.points}/{check.max}  {check.name}")
-            for line in [check.message] * bool(check.message) + [f"| {line}" for line in check.output]:
-                terminal.write_line(f"      {line}")
+        for line in lines_of(score, note):
+            for words in line:
+                terminal.write(words.text, **COLOURS[words.style])
+            terminal.write_line("")
         if own:
             Progress(exercise.root).graded(exercise, list(checks))
         if not left_out:

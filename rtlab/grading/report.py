@@ -1,17 +1,15 @@
 """Scores: in a notebook, as text, as JSON and as CSV.
 
-What lives here: `grade`, which a notebook calls, `Report`, what it gives, and `ClassReport`, an instructor's table.
-It must not know of terminals; the command line colours what is here in its own way.
+What lives here: `grade`, which a notebook calls, `Report`, what it gives, and `ClassReport`, an instructor's table. How
+they look is the business of `rendering`.
 """
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,27 +19,19 @@ from rtlab.errors import UsageError
 from rtlab.grading.catalogue import Course, Exercise, find_course
 from rtlab.grading.exercise_run import ExerciseRun, grade_exercise
 from rtlab.grading.progress import Progress
-from rtlab.grading.results import CheckResult, ExerciseResult, Verdict
+from rtlab.grading.rendering import Line, Words, as_html, as_text, lines_of
+from rtlab.grading.results import CheckResult, ExerciseResult
 
 __all__ = [
     "ClassReport",
     "Report",
     "advise",
-    "columns",
     "grade",
     "grade_class",
     "grade_course",
     "students_in",
     "submissions_folder",
 ]
-
-COLOURS = {
-    Verdict.PASSED: "var(--jp-success-color1, #388e3c)",
-    Verdict.FAILED: "var(--jp-error-color1, #d32f2f)",
-    Verdict.TODO: "inherit",
-    Verdict.UNKNOWN: "var(--jp-warn-color1, #f57c00)",
-}
-"""For HTML: the theme's own colours in JupyterLab, and elsewhere some that can be read on white and on black."""
 
 
 def grade(
@@ -212,25 +202,16 @@ class Report:
         together = f"Together: {self.points} of {self.max} points"
         return [together] * (len(self.exercises) > 1) + self.advice()
 
+    def lines(self) -> list[Line]:
+        """All of it, as `rendering` lays it out."""
+        lines = [line for result in self.exercises for line in lines_of(result)]
+        return lines + [(Words(sentence),) for sentence in self.conclusion()]
+
     def __repr__(self) -> str:
-        lines = []
-        for exercise in self.exercises:
-            lines.append(f"{exercise.id}: {exercise.points} of {exercise.max} points")
-            for check in exercise.checks:
-                lines.append(f"  {check.label} {check.points}/{check.max}  {check.name}")
-                if check.message:
-                    lines.append(f"      {check.message}")
-                lines += [f"      | {line}" for line in check.output]
-        return "\n".join([*lines, *self.conclusion()])
+        return as_text(self.lines())
 
     def _repr_html_(self) -> str:
-        rows = []
-        for exercise in self.exercises:
-            score = f"{_text(exercise.id)}: {exercise.points} of {exercise.max} points"
-            rows.append(f'<tr><th colspan="4" style="text-align: left">{score}</th></tr>')
-            rows += [_html_row(check) for check in exercise.checks]
-        conclusion = "".join(f"<p>{_marked_up(sentence)}</p>" for sentence in self.conclusion())
-        return f'<table style="color: inherit">{"".join(rows)}</table>{conclusion}'
+        return as_html(self.exercises, self.conclusion())
 
 
 @dataclass(frozen=True)
@@ -258,13 +239,6 @@ class ClassReport:
         return text.getvalue()
 
 
-def columns(rows: Sequence[Sequence[str]]) -> str:
-    """A table as text: the columns padded, two spaces between them."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-    return "\n".join(line.rstrip() for line in lines)
-
-
 def advise(exercise: Exercise, result: ExerciseResult, own: bool) -> list[str]:
     """What to do after an exercise was graded: read the notes, or ask for a hint."""
     if not own:
@@ -274,26 +248,3 @@ def advise(exercise: Exercise, result: ExerciseResult, own: bool) -> list[str]:
     if not result.passed:
         return [f"Stuck? `rtlab hint {exercise.number}` gives a hint for the first check that is not passed."]
     return []
-
-
-def _html_row(check: CheckResult) -> str:
-    message = _text(check.message)
-    if check.output:
-        printed = "\n".join(check.output)
-        message += f"<details><summary>what it printed last</summary><pre>{_text(printed)}</pre></details>"
-    cells = [
-        f'<span style="color: {COLOURS[check.verdict]}">{check.mark}&nbsp;{check.verdict}</span>',
-        f"<code>{_text(check.name)}</code>",
-        f"{check.points}/{check.max}",
-        message,
-    ]
-    return "<tr>" + "".join(f'<td style="text-align: left">{cell}</td>' for cell in cells) + "</tr>"
-
-
-def _text(text: str) -> str:
-    return html.escape(text)
-
-
-def _marked_up(sentence: str) -> str:
-    """A sentence of ours, in which backticks stand around code."""
-    return re.sub(r"`([^`]+)`", r"<code>\1</code>", _text(sentence))

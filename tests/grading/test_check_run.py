@@ -176,12 +176,20 @@ def test_a_hang_in_a_thread_is_found(grade_tiny):
     assert result.message == "still running after 0.3 s, in tiny.py, line 4 (`time.sleep(0.1)`)"
 
 
-def test_noise_on_the_verdicts_socket_is_a_failure(grade_tiny):
+@pytest.mark.parametrize(
+    "noise", ["b'3\\n'", "b'[' * 90_000 + b'\\n'", r"""b'{"say": "unmet", "sentence": "\ud83d"}\n""" + "'"], ids=len
+)
+def test_noise_on_the_verdicts_socket_is_a_failure(grade_tiny, noise):
     submission = (
-        "import os, time\nfor number in range(3, 30):\n    try:\n        os.write(number, b'3\\n')\n"
+        f"import os, time\nfor number in range(3, 30):\n    try:\n        os.write(number, {noise})\n"
         "    except OSError:\n        pass\ntime.sleep(60)\n"
     )
     assert grade_tiny(ANSWER, submission).message == "your code wrote into the socket that the verdict comes on"
+
+
+def test_half_a_character_in_an_exception_is_spelled_out(grade_tiny):
+    result = grade_tiny(ANSWER, r"raise ValueError('\ud83d')")
+    assert result.message == r"your code raised ValueError: \ud83d (tiny.py, line 1)"
 
 
 def test_a_hang_after_a_failure_says_both(grade_tiny):

@@ -1,25 +1,17 @@
-"""The command ``rtlab``.
+"""The commands of ``rtlab`` for the exercises: ``grade``, ``exercises``, ``reset``, ``hint``.
 
-What lives here: one function per command, which calls what does the work, and shows what came of it. Everything but
-click is imported when a command needs it, so that ``rtlab --help`` answers at once.
-
-Exit status: 0 when all is well (all points made), 1 when not, 2 when the command was misused, 130 after Ctrl-C.
+What lives here: one function per command. Everything but click is imported when a command needs it.
 """
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-import rtlab
-from rtlab import cli_chat, cli_laboratory
-from rtlab.errors import RtlabError
+from rtlab.cli.consoles import console_on, progress_bar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,56 +20,17 @@ if TYPE_CHECKING:
     from rtlab.grading.report import Report
     from rtlab.grading.results import CheckResult
 
-__all__ = ["main"]
+__all__ = ["grade", "hint", "list_exercises", "reset"]
 
-INTERRUPTED = 130
-"""Exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
 WATCH_MS = 200
 """Milliseconds after which --watch grades for the first time. Later it waits as long as nothing changes."""
-STYLES = {"passed": "green", "failed": "red", "to do": "yellow", "unknown": "yellow"}
-"""Colours of verdicts in a terminal."""
+STYLES = {
+    "plain": "", "title": "bold", "passed": "green", "failed": "red", "open": "yellow", "output": "dim",
+}  # fmt: skip
+"""Colours in a terminal, by the names of `rtlab.grading.rendering.Style`."""
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Run the command and end the process with its exit status."""
-    try:
-        status = commands.main(arguments, prog_name="rtlab", standalone_mode=False)
-        sys.stdout.flush()
-    except click.ClickException as error:
-        error.show()
-        status = error.exit_code
-    except RtlabError as error:
-        click.echo(f"Error: {error}", err=True)
-        status = 2
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
-        status = INTERRUPTED
-    except BrokenPipeError:  # `rtlab exercises | head -1`: whoever reads has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 1
-    sys.exit(status)
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(rtlab.__version__, prog_name="rtlab")
-@click.option(
-    "--root", metavar="DIR", type=click.Path(file_okay=False), help="The course's folder. [default: found upwards]"
-)
-@click.pass_context
-def commands(context: click.Context, root: str | None) -> None:
-    """The Real-Time Lab: a course on WebSockets and Socket.IO.
-
-    An exercise NN is named by its number, its topic or its folder: 0, 00, hello and 00_hello mean the same.
-    """
-    context.obj = root
-
-
-cli_laboratory.serve.add_command(cli_chat.serve_chat)
-for command in (cli_laboratory.serve, cli_laboratory.tap, cli_laboratory.bench, cli_chat.token):
-    commands.add_command(command)
-
-
-@commands.command()
+@click.command()
 @click.argument("exercises", metavar="[NN]...", nargs=-1)
 @click.option(
     "--submission", metavar="DIR", help="Grade the files in DIR, which has the shape of exercises/, instead of yours."
@@ -121,12 +74,12 @@ def grade(
     return 0 if report.passed else 1
 
 
-@commands.command("exercises")
+@click.command("exercises")
 @click.pass_context
 def list_exercises(context: click.Context) -> int:
     """List the exercises and how far you are."""
     from rtlab.grading.progress import Progress
-    from rtlab.grading.report import columns
+    from rtlab.grading.rendering import columns
 
     course = _course(context)
     progress = Progress(course.root)
@@ -143,7 +96,7 @@ def list_exercises(context: click.Context) -> int:
     return 0
 
 
-@commands.command()
+@click.command()
 @click.argument("exercise", metavar="NN")
 @click.pass_context
 def reset(context: click.Context, exercise: str) -> int:
@@ -159,7 +112,7 @@ def reset(context: click.Context, exercise: str) -> int:
     return 0
 
 
-@commands.command()
+@click.command()
 @click.argument("exercise", metavar="NN")
 @click.pass_context
 def hint(context: click.Context, exercise: str) -> int:
@@ -171,7 +124,7 @@ def hint(context: click.Context, exercise: str) -> int:
     found = course.find(exercise)
     progress = Progress(course.root)
     if progress.points(found) is None:
-        with _progress(_console(stderr=True), len(found.checks)) as advance:
+        with progress_bar(console_on(stderr=True), len(found.checks)) as advance:
             grade_course(course, [found], on_result=lambda _, check: advance(check.name))
     record = progress.of(found)
     open_checks = [check for check in found.checks if record.checks.get(check.name) != "passed"]
@@ -189,27 +142,12 @@ def hint(context: click.Context, exercise: str) -> int:
     return 0
 
 
-@commands.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(as_json: bool) -> int:
-    """Look at what this machine has and lacks for the course."""
-    from rtlab.instruments.doctor.doctor import diagnose
-
-    with _status(_console(stderr=True)) as say:
-        diagnosis = diagnose(progress=say)
-    if as_json:
-        click.echo(diagnosis.to_json())
-    else:
-        _console().print(diagnosis)
-    return diagnosis.exit_status
-
-
 def _grade(course: Course, exercises: list[Exercise], folder: Path | None, json_file: str | None) -> Report:
     """Grade and show. The table goes to standard error where standard output is for JSON."""
     from rtlab.grading.report import grade_course
 
-    console = _console(stderr=json_file == "-")
-    with _progress(_console(stderr=True), sum(len(exercise.checks) for exercise in exercises)) as advance:
+    console = console_on(stderr=json_file == "-")
+    with progress_bar(console_on(stderr=True), sum(len(exercise.checks) for exercise in exercises)) as advance:
 
         def on_result(exercise: Exercise, check: CheckResult) -> None:
             advance(f"{exercise.id} {check.name}")
@@ -231,26 +169,23 @@ def _show(console: Console, report: Report) -> None:
     if not console.is_terminal:
         click.echo(repr(report), file=console.file)
         return
-    for exercise in report.exercises:
-        console.print(Text(f"{exercise.id}: {exercise.points} of {exercise.max} points", style="bold"))
-        for check in exercise.checks:
-            line = Text("  ").append(check.label, style=STYLES[check.verdict])
-            console.print(line.append(f" {check.points}/{check.max}  {check.name}"))
-            if check.message:
-                console.print(Padding(Text(check.message), (0, 0, 0, 6)))
-            for text in check.output:
-                console.print(Padding(Text(f"| {text}", style="dim"), (0, 0, 0, 6)))
-    for sentence in report.conclusion():
-        console.print(Text(sentence))
+    for line in report.lines():
+        text = "".join(words.text for words in line)
+        indent = len(text) - len(text.lstrip())  # so that a long sentence goes on where it began
+        styled = Text.assemble(*((words.text, STYLES[words.style.value]) for words in line))
+        console.print(Padding(styled[indent:], (0, 0, 0, indent)))
 
 
 def _grade_all(course: Course, names: tuple[str, ...], students: str, csv_file: str | None) -> int:
     """Grade a class. The exit status says whether it ran through, not how good the class is."""
-    from rtlab.grading.report import columns, grade_class, students_in
+    from rtlab.grading.rendering import columns
+    from rtlab.grading.report import grade_class, students_in
 
     chosen = course.select(names)
     found = students_in(students)
-    with _progress(_console(stderr=True), len(found) * sum(len(exercise.checks) for exercise in chosen)) as advance:
+    with progress_bar(
+        console_on(stderr=True), len(found) * sum(len(exercise.checks) for exercise in chosen)
+    ) as advance:
         result = grade_class(course, chosen, found, lambda name, exercise, _: advance(f"{name} {exercise.id}"))
     head, *rows = result.rows()
     click.echo(columns([[name[:2] if name in {each.id for each in chosen} else name for name in head], *rows]))
@@ -282,37 +217,6 @@ def _course(context: click.Context) -> Course:
     from rtlab.grading.catalogue import find_course
 
     return find_course(context.obj)
-
-
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
-
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
-
-
-@contextmanager
-def _progress(console: Console, total: int) -> Iterator[Callable[[str], None]]:
-    """A bar on a terminal, nothing elsewhere; what it gives is called after each step."""
-    if not console.is_terminal:
-        yield lambda _: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}", markup=False))
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda text: bar.update(task, advance=1, description=text)
-
-
-@contextmanager
-def _status(console: Console) -> Iterator[Callable[[str], None] | None]:
-    if not console.is_terminal:
-        yield None
-        return
-    from rich.text import Text
-
-    with console.status("") as status:
-        yield lambda text: status.update(Text(text))
 
 
 def _write(path: str, text: str) -> None:

@@ -1,7 +1,6 @@
 """The commands of ``rtlab`` for the chat: ``serve chat`` and ``token``.
 
-What lives here: one function per command. `rtlab.cli` registers them. Everything but click is imported when a
-command needs it.
+What lives here: one function per command. Everything but click is imported when a command needs it.
 """
 
 from __future__ import annotations
