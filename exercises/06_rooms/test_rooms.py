@@ -7,129 +7,36 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from itertools import count
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import socketio
 from socketio.async_pubsub_manager import AsyncPubSubManager
 
-import rtlab
 from rtlab.grading import check, expect
+from rtlab.grading.harness import IN_TIME_S, OK, Guest, House, open_house
 
 FORBIDDEN = {"rtlab.realtime": "Use python-socketio's server; the chapter has built what this one guards against."}
-
-MARKER = "that is all"
-"""An event that goes to everyone. What somebody has not heard before it is not on its way."""
-NUMBERS = count(1)
-IN_TIME_S = 2
-"""Seconds for one answer. On this machine's own network it takes a thousandth of one."""
-OK = {"status": "ok"}
 
 
 async def anybody(username: str, room: str) -> bool:
     return True
 
 
-class Guest:
-    """One connection. It keeps what it hears, in order."""
-
-    def __init__(self, name: str, user: str) -> None:
-        self.name = name
-        self.user = user
-        self.inbox: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
-        self.client = socketio.AsyncClient(handle_sigint=False, reconnection=False)
-        self.client.on("*", lambda *event: self.inbox.put_nowait(event))
-
-    @property
-    def sid(self) -> str:
-        return self.client.get_sid()
-
-    async def ask(self, event: str, *data: Any) -> Any:
-        """Send an event and give the first argument of its ack."""
-        what = f"the ack of {event} {show(data)} from {self.name}"
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        await self.client.emit(event, data, callback=lambda *ack: answer.done() or answer.set_result(ack))
-        ack = await expect.arrives(what, answer, within_s=IN_TIME_S)
-        return ack[0] if len(ack) == 1 else ack
+class Person(Guest):
+    """A guest who chats."""
 
     async def joins(self, room: str, *members: str) -> None:
+        """Join, and look at the ack."""
         answer = await self.ask("chat:join", room)
         wanted = {"status": "ok", "room": room, "members": sorted(members)}
         expect(f"the ack when {self.name} joins {room!r}", answer, equals=wanted)
 
-    async def is_refused(self, code: str, event: str, *data: Any) -> None:
-        what = f"the ack of {event} {show(data)} from {self.name}"
-        answer = expect(what, await self.ask(event, *data), is_a=dict)
-        expect(f"the status in {what}", answer.get("status"), equals="error")
-        expect(f"the code in {what}", answer.get("code"), equals=code)
 
-
-class House:
-    """A server with the submission's events on it, and its guests."""
-
-    def __init__(self, submission: Any, may_join: Callable[[str, str], Awaitable[bool]], **options: Any) -> None:
-        self.sio = socketio.AsyncServer(async_mode="aiohttp", **options)
-        self.sio.on("connect", self.let_in)
-        submission.register(self.sio, may_join)
-        self.url = ""
-        self.guests: list[Guest] = []
-
-    async def let_in(self, sid: str, environ: object, auth: dict[str, str]) -> None:
-        await self.sio.save_session(sid, {"username": auth["username"]})
-
-    async def guest(self, name: str, user: str | None = None) -> Guest:
-        guest = Guest(name, user or name)
-        coming = guest.client.connect(self.url, auth={"username": guest.user}, transports=["websocket"])
-        await expect.arrives(f"{name} to connect", coming, within_s=IN_TIME_S)
-        self.guests.append(guest)
-        return guest
-
-    async def goes(self, guest: Guest) -> None:
-        """End a connection, and wait until the server is done with it."""
-        sid = guest.sid
-        await guest.client.disconnect()
-        await expect.arrives(f"the server to be done with {guest.name}'s connection", self._without(sid), within_s=2)
-
-    async def _without(self, sid: str) -> None:
-        while any(sid == other for other, _ in self.sio.manager.get_participants("/", None)):
-            await asyncio.sleep(0.005)
-
-    async def heard(self) -> dict[str, list[tuple[Any, ...]]]:
-        """What each guest who is still connected has heard since the last time."""
-        marker = (MARKER, next(NUMBERS))
-        await self.sio.emit(*marker)
-        return {guest.name: await up_to(marker, guest) for guest in self.guests if guest.client.connected}
-
-    async def hears(self, what: str, **wanted: list[tuple[Any, ...]]) -> None:
-        """Observe what each guest hears; guests that are not named hear nothing."""
-        for name, events in (await self.heard()).items():
-            expect(f"what {name} hears {what}", events, equals=wanted.get(name, []))
-
-
-async def up_to(marker: tuple[Any, ...], guest: Guest) -> list[tuple[Any, ...]]:
-    events: list[tuple[Any, ...]] = []
-    while True:
-        what = f"{guest.name} to hear what is sent to everyone"
-        event = await expect.arrives(what, guest.inbox.get(), within_s=IN_TIME_S)
-        if event == marker:
-            return events
-        if event[0] != MARKER:
-            events.append(event)
-
-
-@asynccontextmanager
-async def house_of(
+def house_of(
     submission: Any, may_join: Callable[[str, str], Awaitable[bool]] = anybody, **options: Any
-) -> AsyncIterator[House]:
-    house = House(submission, may_join, **options)
-    async with rtlab.serve(house.sio) as server:
-        house.url = server.url
-        try:
-            yield house
-        finally:
-            for guest in house.guests:
-                await guest.client.disconnect()
+) -> AbstractAsyncContextManager[House[Person]]:
+    """A server with the submission's events on it (rtlab/grading/harness.py), and nobody in it yet."""
+    return open_house(House(lambda sio: submission.register(sio, may_join), Person, **options))
 
 
 class Street(AsyncPubSubManager):
@@ -148,11 +55,6 @@ class Street(AsyncPubSubManager):
     async def _listen(self) -> AsyncIterator[Any]:
         while True:
             yield await self.published.get()
-
-
-def show(data: tuple[Any, ...]) -> str:
-    text = ", ".join(map(repr, data)) or "without data"
-    return text if len(text) <= 60 else f"{text[:50]} … ({len(text)} characters)"
 
 
 def said(user: str, room: str, text: str) -> tuple[str, dict[str, str]]:

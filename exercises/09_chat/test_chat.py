@@ -10,57 +10,20 @@ import gc
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from itertools import count
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import socketio
-
-import rtlab
 from rtlab.grading import check, expect
+from rtlab.grading.harness import OK, Event, Guest, House, open_house, show
 
 FORBIDDEN = {"rtlab.chat": "The chapter takes a chat apart on python-socketio's server; put yours together from that."}
 
-MARKER = "that is all"
-"""An event that goes to everyone. What somebody has not heard before it is not on its way."""
-NUMBERS = count(1)
-IN_TIME_S = 2
-"""Seconds for one answer. On this machine's own network it takes a thousandth of one."""
 TYPING_S = 2
 """Seconds between two notices, as the stub says."""
-OK = {"status": "ok"}
-Event = tuple[Any, ...]
 
 
-class Guest:
-    """One connection. It keeps what it hears, in order."""
-
-    def __init__(self, name: str, user: str) -> None:
-        self.name = name
-        self.user = user
-        self.inbox: asyncio.Queue[Event] = asyncio.Queue()
-        self.client = socketio.AsyncClient(handle_sigint=False, reconnection=False)
-        self.client.on("*", lambda *event: self.inbox.put_nowait(event))
-
-    @property
-    def sid(self) -> str:
-        return self.client.get_sid()
-
-    async def tell(self, event: str, *data: Any) -> None:
-        """Send an event without asking for an ack."""
-        await self.client.emit(event, data)
-
-    async def ask(self, event: str, *data: Any) -> Any:
-        """Send an event and give the first argument of its ack."""
-        what = f"the ack of {event} {show(data)} from {self.name}"
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        await self.client.emit(event, data, callback=lambda *ack: answer.done() or answer.set_result(ack))
-        ack = await expect.arrives(what, answer, within_s=IN_TIME_S)
-        return ack[0] if len(ack) == 1 else ack
-
-    async def is_answered(self, wanted: dict[str, Any], event: str, *data: Any) -> None:
-        expect(f"the ack of {event} {show(data)} from {self.name}", await self.ask(event, *data), equals=wanted)
+class Person(Guest):
+    """A guest who chats."""
 
     async def joins(self, room: str, *members: str) -> list[dict[str, Any]]:
         """Join, look at the ack, and give the history, which has to have come before it."""
@@ -88,86 +51,18 @@ class Guest:
     async def say(self, room: str, text: str) -> Any:
         return await self.ask("chat:message", {"room": room, "text": text})
 
-    async def is_refused(self, code: str, event: str, *data: Any) -> None:
+    async def is_refused(self, code: str, event: str, *data: Any) -> dict[str, Any]:
+        """Send an event and observe that its ack is an error with this code, and says why."""
+        answer = await super().is_refused(code, event, *data)
         what = f"the ack of {event} {show(data)} from {self.name}"
-        answer = expect(what, await self.ask(event, *data), is_a=dict)
-        expect(f"the status in {what}", answer.get("status"), equals="error")
-        expect(f"the code in {what}", answer.get("code"), equals=code)
         expect(f"the message in {what}", answer.get("message"), is_a=str)
         expect.that(f"the message in {what} is a sentence", answer["message"].strip(), but="it is empty")
+        return answer
 
 
-class House:
-    """A server with the submission's events on it, and its guests."""
-
-    def __init__(self, submission: Any, **bounds: int) -> None:
-        self.sio = socketio.AsyncServer(async_mode="aiohttp")
-        self.sio.on("connect", self.let_in)
-        submission.register(self.sio, **bounds)
-        self.url = ""
-        self.guests: list[Guest] = []
-
-    async def let_in(self, sid: str, environ: object, auth: dict[str, str]) -> None:
-        await self.sio.save_session(sid, {"username": auth["username"]})
-
-    async def guest(self, name: str, user: str | None = None) -> Guest:
-        guest = Guest(name, user or name)
-        coming = guest.client.connect(self.url, auth={"username": guest.user}, transports=["websocket"])
-        await expect.arrives(f"{name} to connect", coming, within_s=IN_TIME_S)
-        self.guests.append(guest)
-        return guest
-
-    async def all_of(self, *names: str) -> list[Guest]:
-        return [await self.guest(name) for name in names]
-
-    async def goes(self, guest: Guest) -> None:
-        """End a connection, and wait until the server is done with it."""
-        sid = guest.sid
-        await guest.client.disconnect()
-        await expect.arrives(f"the server to be done with {guest.name}'s connection", self._without(sid), within_s=2)
-
-    async def _without(self, sid: str) -> None:
-        while any(sid == other for other, _ in self.sio.manager.get_participants("/", None)):
-            await asyncio.sleep(0.005)
-
-    async def heard(self) -> dict[str, list[Event]]:
-        """What each guest who is still connected has heard since the last time."""
-        marker = (MARKER, next(NUMBERS))
-        await self.sio.emit(*marker)
-        return {guest.name: await up_to(marker, guest) for guest in self.guests if guest.client.connected}
-
-    async def hears(self, what: str, **wanted: list[Event]) -> None:
-        """Observe what each guest hears; guests that are not named hear nothing."""
-        for name, events in (await self.heard()).items():
-            expect(f"what {name} hears {what}", events, equals=wanted.get(name, []))
-
-
-async def up_to(marker: Event, guest: Guest) -> list[Event]:
-    events: list[Event] = []
-    while True:
-        what = f"{guest.name} to hear what is sent to everyone"
-        event = await expect.arrives(what, guest.inbox.get(), within_s=IN_TIME_S)
-        if event == marker:
-            return events
-        if event[0] != MARKER:
-            events.append(event)
-
-
-@asynccontextmanager
-async def house_of(submission: Any, **bounds: int) -> AsyncIterator[House]:
-    house = House(submission, **bounds)
-    async with rtlab.serve(house.sio) as server:
-        house.url = server.url
-        try:
-            yield house
-        finally:
-            for guest in house.guests:
-                await guest.client.disconnect()
-
-
-def show(data: Event) -> str:
-    text = ", ".join(map(repr, data)) or "without data"
-    return text if len(text) <= 60 else f"{text[:50]} … ({len(text)} characters)"
+def house_of(submission: Any, **bounds: int) -> AbstractAsyncContextManager[House[Person]]:
+    """A server with the submission's events on it (rtlab/grading/harness.py), and nobody in it yet."""
+    return open_house(House(lambda sio: submission.register(sio, **bounds), Person))
 
 
 def came(user: str, room: str) -> Event:
