@@ -2,8 +2,11 @@
 
 import ast
 import builtins
+import re
 from collections import defaultdict
 from pathlib import Path
+
+import pytest
 
 import rtlab.errors
 
@@ -51,3 +54,35 @@ def test_an_exception_that_a_caller_may_meet_lives_in_errors():
 
 def test_what_errors_offers_is_all_that_it_has():
     assert set(rtlab.errors.__all__) == {node.name for path, node in CLASSES if path == "errors.py"}
+
+
+PACKAGES = [path for path, tree in TREES.items() if path.endswith("__init__.py") and ast.get_docstring(tree)]
+
+
+def stations(docstring: str) -> list[str]:
+    """What a package's docstring says is one of its modules, files or names."""
+    files = re.findall(r"(?<![\w/])(?:\.\./)?(?:\w+/)*\w+\.py\b", docstring)
+    return files + [name for name in re.findall(r"(?<!`)`([a-z_.A-Z]+)`(?!`)", docstring)]
+
+
+@pytest.mark.parametrize("path", PACKAGES)
+def test_the_stations_of_a_journey_are_there(path):
+    """A docstring that names a module which has moved sends its reader astray."""
+    folder = (PACKAGE / path).parent
+    sources = "\n".join(each.read_text() for each in folder.rglob("*.py") if each.name != "__init__.py")
+    lost = []
+    for name in stations(ast.get_docstring(TREES[path])):
+        if name.endswith(".py"):
+            found = any((base / name).resolve().is_file() for base in (folder, folder.parent, PACKAGE))
+        else:
+            head, _, tail = name.removeprefix("rtlab.").partition(".")
+            found = (folder / f"{head}.py").is_file() or (folder / head).is_dir() or (PACKAGE / head).exists()
+            found = found or re.search(
+                rf"(def|class) {head}\b|^{head}\b.*=|self\.{head}\b|import {head}\b", sources, re.M
+            )
+            found = found or head in rtlab.__all__
+            if found and tail:
+                found = re.search(rf"\b{tail.rpartition('.')[2]}\b", sources)
+        if not found:
+            lost.append(name)
+    assert lost == []

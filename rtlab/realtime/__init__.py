@@ -8,7 +8,18 @@ An event, from the socket to its acknowledgement:
 4. python-socketio finds the handler and calls it; its result goes back through `Server._send_packet`;
 5. `message` encodes it once, and `transports` writes the frame, or keeps it for the next GET.
 
-A broadcast: `server` (`rules.target_of`) → the manager with `fanout` → one `message` → `transports` of each member.
+A client that asks to be let into a namespace goes, from step 3 on, through `namespace_gate`: it calls the connect
+handler, keeps back what is said to the client meanwhile, and answers CONNECT or CONNECT_ERROR.
+
+A broadcast, from `Server.emit` to the sockets:
+
+1. `server` asks `rules.target_of` whom it is for, and gives it to python-socketio's manager, which may publish it for
+   other nodes (Redis);
+2. `fanout`, behind every manager, finds the members in this process, and encodes the packet;
+3. `message` keeps the one encoded form of each kind that is asked for: text, frames, frames compressed;
+4. `session` of each member: a closed one hears nothing;
+5. `transports` writes the frames to the socket's buffer, or queues the message for the next GET; who is too slow is
+   dropped.
 
 - Why was this client closed? The log has one line, from `Session.close`; `session.Reason` lists the reasons.
 - Where is the largest payload set? ``max_http_buffer_size`` of `Server`; `http_side` holds POST and WebSocket to it.

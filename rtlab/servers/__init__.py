@@ -1,4 +1,26 @@
-"""Floor 1: servers and the processes that they run in.
+"""Floor 1: servers and the processes that they run in. Imports nothing by itself: whoever needs a module loads it.
 
-Imports nothing by itself: each module is loaded by whoever needs it.
+A frame, from a client's socket to its handler and back (our own server, chapter 03):
+
+1. `websocket` accepts the connection (`accepting` when it ends), does the handshake through ``rtlab.wire.handshake``;
+2. `connection` takes the bytes from asyncio and gives them to ``rtlab.wire.protocol.Connection``;
+3. there ``wire/frames.py`` cuts frames, ``wire/assembling.py`` makes messages of them (``wire/deflate.py`` inflates);
+4. `inbox` keeps the message until the handler takes it, and decoding stops while it is full; `pings` takes the pongs;
+5. the handler's ``recv`` gives it; ``send`` goes through the same `connection`, and waits for a peer that is slow.
+
+An app, from `rtlab.serve` to its end:
+
+1. `hosting` listens on a free port; `apps` finds out what kind of app it is and how that is run;
+2. with ``in_child=True`` `supervisor` starts `worker` under `watchdog`, which outlives nobody;
+3. `registry` keeps what a notebook's cell has started: a second run of the cell stops it;
+4. at the end, or on SIGTERM (`signals`), the app may drain (`draining`), then it is closed.
+
+- Why was this client cut off? `connection`: its close code and reason; ``wire/protocol.py`` fails it, `options` has the
+  limits.
+- Where is the largest message set? `options.Options.max_message_size`.
+- What happens on SIGTERM? `signals.until_signal` returns, the program closes what it has opened; `watchdog` insists
+  after `supervisor.GRACE_S`.
+- What does the re-run of a cell do? `registry`.
+
+Beside these: `echo` and `course` are apps, `programs` and `javascript` find and run Valkey, nginx and Node.
 """

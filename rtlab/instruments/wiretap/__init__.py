@@ -8,7 +8,7 @@ switching.py        checks the handshake and makes the frame readers that follow
 frame_reader.py     cuts bytes into WebSocket frames, inflates them, puts messages together
 row_fields.py       turns what was read into the fields of a row (`../transcript/rows.py`)
 session_reader.py   finds the Engine.IO session that a request or a frame belongs to
-sessions.py         reads the packets of a session, and matches acknowledgements to events
+sessions_seen.py    reads the packets of a session, and matches acknowledgements to events
 packets_seen.py     says in words what an Engine.IO or Socket.IO packet is
 tap.py              hands the row to `../transcript/recording.py`
 watching.py         in a terminal: prints each row as it is recorded
