@@ -62,7 +62,7 @@ PACKAGES = [path for path, tree in TREES.items() if path.endswith("__init__.py")
 def stations(docstring: str) -> list[str]:
     """What a package's docstring says is one of its modules, files or names."""
     files = re.findall(r"(?<![\w/])(?:\.\./)?(?:\w+/)*\w+\.py\b", docstring)
-    return files + [name for name in re.findall(r"(?<!`)`([a-z_.A-Z]+)`(?!`)", docstring)]
+    return [*files, *re.findall(r"(?<!`)`([a-z_.A-Z]+)`(?!`)", docstring)]
 
 
 @pytest.mark.parametrize("path", PACKAGES)
