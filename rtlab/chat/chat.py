@@ -184,8 +184,8 @@ class Chat:
             self._drained.set()
         await self._events.gone(visitor)
 
-    async def _end(self, visitor: Visitor) -> None:
-        logger.info("ended", extra=_about(visitor))
+    async def _end(self, visitor: Visitor, reason: str) -> None:
+        logger.info("ended", extra={**_about(visitor), "reason": reason})
         await self.sio.disconnect(visitor.sid, namespace=visitor.namespace)
 
     async def _hang_up(self, eio_sid: str) -> None:

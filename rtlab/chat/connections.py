@@ -62,7 +62,7 @@ class Connections:
 
     Args:
         limits: how much each may say.
-        end: ends a visitor's stay in a namespace.
+        end: ends a visitor's stay in a namespace, for a reason in one word.
         hang_up: ends a connection, given its Engine.IO session.
         clock: for rates, and for when a token ends.
     """
@@ -70,7 +70,7 @@ class Connections:
     def __init__(
         self,
         limits: Limits,
-        end: Callable[[Visitor], Coroutine[Any, Any, None]],
+        end: Callable[[Visitor, str], Coroutine[Any, Any, None]],
         hang_up: Callable[[str], Coroutine[Any, Any, None]],
         clock: Clock,
     ) -> None:
@@ -141,7 +141,7 @@ class Connections:
     async def _throw_out(self, connection: ChatConnection) -> None:
         # Its namespaces first: a client in JavaScript that is put out of those does not come back by itself.
         for visitor in list(connection.visitors):
-            await self._end(visitor)
+            await self._end(visitor, "rate_limited")
         await self._hang_up(connection.eio_sid)
 
     def _watch(self, visitor: Visitor) -> None:
@@ -150,7 +150,7 @@ class Connections:
             visitor.timer.cancel()
         left = visitor.identity.expires - self._clock.wall()
         if left <= 0:
-            self._soon(self._end(visitor))
+            self._soon(self._end(visitor, "token_expired"))
         else:
             loop = asyncio.get_running_loop()
             visitor.timer = loop.call_later(min(left, LOOK_AGAIN_S), self._watch, visitor)

@@ -15,7 +15,8 @@ A check, from the grader's text to its points:
    everything in any case;
 6. `report` adds points up, and `rendering` shows them: in a notebook, in a terminal, in pytest (`plugin`).
 
-- Where is the deadline of a check? `checks.DEADLINE_S`, or ``@check(deadline_s=…)``; `CheckRun` holds it to that.
+- Where is the deadline of a check? `checks.DEADLINE_S`, or ``@check(deadline_s=…)``; `ExerciseRun.run` stretches it, or
+  cuts it where the submission has hung before; `CheckRun` holds the check to it.
 - Why was a check failed? Every sentence is made in `check_run` (limits) or ``child/judging.py`` (the rest).
 - What may a submission not import? ``FORBIDDEN`` of the grader, kept by ``child/barriers.py``.
 """

@@ -21,9 +21,11 @@ A broadcast, from `Server.emit` to the sockets:
 5. `transports` writes the frames to the socket's buffer, or queues the message for the next GET; who is too slow is
    dropped.
 
-- Why was this client closed? The log has one line, from `Session.close`; `session.Reason` lists the reasons.
+- Why was this client closed? The logger ``rtlab.realtime`` has one line (INFO), from `Session.close`; `endings` has the
+  table of all reasons.
 - Where is the largest payload set? ``max_http_buffer_size`` of `Server`; `http_side` holds POST and WebSocket to it.
-- Where are acknowledgements matched? In python-socketio's manager (``callbacks``); `server` leaves out id 0.
+- Where are acknowledgements matched? In python-socketio's manager (``callbacks``): `fanout` takes a number there for
+  each packet that wants one, and `server` hands what comes back; it leaves out id 0.
 - What happens when the app shuts down? `Engine.shutdown` closes each session as "server shutting down".
 """
 

@@ -10,6 +10,7 @@ queue without a bound, a monitor that finds dead peers late, and a body of 16 pa
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any
 
@@ -18,11 +19,12 @@ from aiohttp import web
 from engineio import packet as engineio_packet
 
 from rtlab.errors import ProtocolError, UsageError
+from rtlab.realtime.endings import Reason
 from rtlab.realtime.guards import Guards
 from rtlab.realtime.http_side import HttpSide
 from rtlab.realtime.limits import CLOSE_S, LONGEST_PING_S, SOCKET_ID_PREFIX
 from rtlab.realtime.message import Message
-from rtlab.realtime.session import Reason, Session, is_cancelled
+from rtlab.realtime.session import Session, is_cancelled
 from rtlab.realtime.transports import Polling
 
 __all__ = ["Engine"]
@@ -49,6 +51,10 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             raise UsageError(f"This server runs on aiohttp: expected no async_mode, got {options['async_mode']!r}.")
         super().__init__(**{**options, "async_mode": "aiohttp"})
         self.guards = guards
+        # python-engineio's own logger is silent unless it is asked for; why a client was cut off is wanted without that
+        own = options.get("logger") in {None, False}
+        self.ends_log = logging.getLogger("rtlab.realtime") if own else self.logger
+        """Where each end of a session is one line, with its reason: the logger "rtlab.realtime", or the one given."""
         self.monitors = options.get("monitor_clients") is not False
         self.sockets: dict[str, Session] = {}
         self.lingering: dict[str, Session] = {}

@@ -12,15 +12,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import WebSocketError, WSMsgType, web
 from engineio.async_drivers.aiohttp import translate_request
 
 from rtlab.errors import ProtocolError
+from rtlab.realtime.endings import Reason
 from rtlab.realtime.limits import CLOSE_S, PACKETS_PER_GET, UPGRADE_TIMEOUT_S
 from rtlab.realtime.message import NOOP, Message
 from rtlab.realtime.peer import set_peer
 from rtlab.realtime.refusals import Refusal, RequestRefused
-from rtlab.realtime.session import Reason, Session
+from rtlab.realtime.session import Session
 from rtlab.realtime.transports import Polling, Socket
 from rtlab.wire.engineio import (
     SEPARATOR,
@@ -126,8 +127,8 @@ class HttpSide:
     async def _poll(self, request: web.Request, session: Session, polling: Polling) -> web.Response:
         """A GET, which waits until there is something to say (Engine.IO protocol v4, HTTP long-polling)."""
         if polling.waiting:
-            session.close(Reason.TRANSPORT_ERROR)
-            raise RequestRefused(Refusal.BAD_REQUEST, "a second GET while the first one waits")
+            # final, since the protocol's test suite wants the first GET to hear CLOSE
+            raise _broken_off(session, Refusal.BAD_REQUEST, "a second GET while the first one waits", final=True)
         if not polling.queue and not session.probed:
             try:
                 await polling.wait()
@@ -140,14 +141,14 @@ class HttpSide:
             return self._body_of(polling.take(PACKETS_PER_GET) or [NOOP])
         messages = session.final_messages()
         if not messages:
-            raise RequestRefused(Refusal.SHUTTING_DOWN, "nothing more to say")
+            refusal = Refusal.SHUTTING_DOWN if session.closed == Reason.SHUTTING_DOWN else Refusal.UNKNOWN_SESSION
+            raise RequestRefused(refusal, "it is closed, and there is nothing more to say")
         return self._body_of(messages)
 
     async def _post(self, request: web.Request, session: Session) -> web.Response:
         """A POST, which brings what the client has to say."""
         if session.posting:
-            session.close(Reason.TRANSPORT_ERROR)
-            raise RequestRefused(Refusal.BAD_REQUEST, "a second POST while the first one is read")
+            raise _broken_off(session, Refusal.BAD_REQUEST, "a second POST while the first one is read")
         session.posting = True
         try:
             async with asyncio.timeout(self._engine.ping_interval + self._engine.ping_timeout):
@@ -155,11 +156,10 @@ class HttpSide:
             for packet in body:
                 await session.receive(packet)
         except TimeoutError:
-            session.close(Reason.TRANSPORT_ERROR)
-            raise RequestRefused(Refusal.BAD_REQUEST, "the body took too long") from None
+            raise _broken_off(session, Refusal.BAD_REQUEST, "the body took too long") from None
         except web.RequestPayloadError:
-            session.close(Reason.TRANSPORT_ERROR)
-            raise RequestRefused(Refusal.BAD_REQUEST, "a body that is not encoded as its head says") from None
+            why = "a body that is not encoded as its head says"
+            raise _broken_off(session, Refusal.BAD_REQUEST, why) from None
         except (ConnectionError, asyncio.CancelledError) as error:
             session.close(Reason.TRANSPORT_CLOSE)  # what was in the body is lost
             if isinstance(error, asyncio.CancelledError):
@@ -174,17 +174,14 @@ class HttpSide:
         async for chunk in request.content.iter_any():
             size += len(chunk)
             if size > self._engine.max_http_buffer_size:
-                session.close(Reason.TRANSPORT_ERROR)
-                raise RequestRefused(
-                    Refusal.TOO_LARGE, f"a body of more than {self._engine.max_http_buffer_size:,} bytes"
-                )
+                why = f"a body of more than {self._engine.max_http_buffer_size:,} bytes"
+                raise _broken_off(session, Refusal.TOO_LARGE, why)
             chunks.append(chunk)
         limit = self._engine.guards.max_packets_per_payload
         try:
             text = b"".join(chunks).decode()
             if limit is not None and text.count(SEPARATOR) >= limit:
-                session.close(Reason.TRANSPORT_ERROR)
-                raise RequestRefused(Refusal.TOO_LARGE, f"more than {limit:,} packets in one body")
+                raise _broken_off(session, Refusal.TOO_LARGE, f"more than {limit:,} packets in one body")
             return decode_payload(text)
         except UnicodeDecodeError as error:
             refused = ProtocolError(f"expected a body in UTF-8: {error.reason}", rule="Engine.IO protocol v4")
@@ -211,7 +208,7 @@ class HttpSide:
                     session.transport.wake()  # its GET ends with a NOOP, and the client can go over
                     if await _next(ws) == EnginePacket(EnginePacketType.UPGRADE) and not session.closed:
                         session.upgrade(socket)
-        except (TimeoutError, ProtocolError):
+        except (TimeoutError, ProtocolError, WebSocketError):
             pass
         finally:
             session.upgrading, session.probed = None, False
@@ -232,6 +229,8 @@ class HttpSide:
                 await session.receive(packet)
         except ProtocolError as error:
             session.violate(error)
+        except WebSocketError as error:  # a message that is too large, or no WebSocket: aiohttp has closed it
+            session.close(Reason.TRANSPORT_ERROR, detail=str(error))
         except asyncio.CancelledError:
             if request.transport is not None:  # without one, an app with handler_cancellation lost its client
                 reason = Reason.SHUTTING_DOWN
@@ -293,9 +292,17 @@ class HttpSide:
         return Socket(ws, request, guards.max_queued_bytes, guards.compress_over, session.drop_slow_consumer)
 
 
+def _broken_off(session: Session, refusal: Refusal, why: str, *, final: bool = False) -> RequestRefused:
+    """End a session over a request that cannot be right; gives what the request is answered."""
+    session.close(Reason.TRANSPORT_ERROR, detail=why, final=final)
+    return RequestRefused(refusal, why)
+
+
 async def _next(ws: web.WebSocketResponse) -> EnginePacket | None:
-    """The next packet; None when there is none any more. Raises ProtocolError."""
+    """The next packet; None when there is none any more. Raises ProtocolError, and WebSocketError as aiohttp does."""
     message = await ws.receive()
+    if isinstance(message.data, WebSocketError):
+        raise message.data
     if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
         return decode_packet(message.data)
     return None

@@ -19,10 +19,11 @@ from socketio import packet as kinds
 from socketio.exceptions import ConnectionRefusedError as RefusedByHandler
 
 from rtlab.errors import ProtocolError
+from rtlab.realtime.endings import Reason
 from rtlab.realtime.guards import Guards
 from rtlab.realtime.packets import Reader, reader
 from rtlab.realtime.rules import PendingMessages, match_arguments
-from rtlab.realtime.session import Reason, is_cancelled
+from rtlab.realtime.session import is_cancelled
 
 if TYPE_CHECKING:
     from rtlab.realtime.server import Server

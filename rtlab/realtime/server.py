@@ -14,6 +14,7 @@ from socketio import packet as kinds
 
 from rtlab.errors import ProtocolError, UsageError
 from rtlab.realtime import compat
+from rtlab.realtime.endings import Reason
 from rtlab.realtime.engine import Engine
 from rtlab.realtime.fanout import guarded
 from rtlab.realtime.guards import Guards
@@ -21,7 +22,6 @@ from rtlab.realtime.message import Message
 from rtlab.realtime.namespace_gate import EXCHANGE, ClientState, NamespaceGate
 from rtlab.realtime.packets import packet_class
 from rtlab.realtime.rules import event_name, refuse_socket_id, target_of
-from rtlab.realtime.session import Reason
 from rtlab.wire.socketio import Packet, PacketType
 
 __all__ = ["Server"]

@@ -15,9 +15,8 @@ import logging
 from collections import deque
 from typing import Any, Protocol
 
-from engineio import AsyncServer
-
 from rtlab.errors import ProtocolError
+from rtlab.realtime.endings import ENDINGS, Reason
 from rtlab.realtime.guards import Guards
 from rtlab.realtime.heartbeat import Heartbeat
 from rtlab.realtime.limits import INBOX_MESSAGES
@@ -26,30 +25,9 @@ from rtlab.realtime.transports import Polling, Socket
 from rtlab.wire.engineio import EnginePacket, EnginePacketType
 from rtlab.wire.frames import CloseCode
 
-__all__ = ["Owner", "Reason", "Session", "is_cancelled"]
+__all__ = ["Owner", "Session", "is_cancelled"]
 
 PROTOCOL = "Engine.IO protocol v4, Protocol"
-
-
-class Reason(AsyncServer.reason):  # type: ignore[misc]
-    """Why a session ended, as the disconnect handlers hear it: python-socketio's words, and four that it lacks."""
-
-    PARSE_ERROR = "parse error"
-    """The client sent what it must not; Node's word."""
-    CONNECT_TIMEOUT = "connect timeout"
-    """The client was in no namespace for too long."""
-    SLOW_CONSUMER = "slow consumer"
-    """More waited for the client than may."""
-    SHUTTING_DOWN = "server shutting down"
-    """The whole server ends, and throws nobody out: clients come back when there is one again. Node's word."""
-
-
-CLOSE_CODES = {
-    Reason.CLIENT_DISCONNECT: CloseCode.NORMAL,
-    Reason.SERVER_DISCONNECT: CloseCode.GOING_AWAY,
-    Reason.SHUTTING_DOWN: CloseCode.GOING_AWAY,
-}
-"""For a WebSocket; any other reason is POLICY_VIOLATION."""
 
 
 class Owner(Protocol):
@@ -60,7 +38,7 @@ class Owner(Protocol):
     ping_timeout: float
     monitors: bool
     max_http_buffer_size: int
-    logger: Any
+    ends_log: logging.Logger
 
     def spawn(self, coroutine: Any) -> asyncio.Task[None]:
         """Run it, and keep it."""
@@ -92,6 +70,8 @@ class Session:
         """Whether the client has had its answer to the probe: no GET is to wait from then on."""
         self.posting = False
         """Whether the body of a POST is being taken."""
+        self.final = False
+        """Whether a client that polls is told that it is over for good."""
         self.close_delivered = False
         """Whether a client that polls has heard that the session is closed."""
         self.ended = asyncio.Event()
@@ -151,7 +131,7 @@ class Session:
         if not self.closed:
             self._inbox.clear()
             self._inbox_bytes = 0
-            self.close(Reason.PARSE_ERROR, error.problem, detail=str(error), level=logging.WARNING)
+            self.close(Reason.PARSE_ERROR, error.problem, detail=str(error))
 
     def drop_slow_consumer(self) -> None:
         """The client is too slow: end its connection for real, without a word that it would not read."""
@@ -164,7 +144,9 @@ class Session:
         detail = f"{waiting} bytes wait for it and {allowed} are allowed"
         self.close(Reason.SLOW_CONSUMER, detail=detail, level=logging.ERROR)
 
-    def close(self, reason: str, why: str = "", *, detail: str = "", level: int = logging.INFO) -> None:
+    def close(
+        self, reason: str, why: str = "", *, detail: str = "", level: int = logging.INFO, final: bool = False
+    ) -> None:
         """End the session, with one line in the log. A second call does nothing.
 
         Args:
@@ -172,11 +154,13 @@ class Session:
             why: what a WebSocket client hears besides the close code.
             detail: what the log says besides the reason.
             level: of the line in the log.
+            final: whether a client that polls is told that it is over for good, where the reason does not say so.
         """
         if self.closed:
             return
         self.closed = reason
-        self._owner.logger.log(level, "%s: closed, %s%s", self.sid, reason, f": {detail}" if detail else "")
+        self.final = final or ENDINGS[reason].final
+        self._owner.ends_log.log(level, "%s: closed, %s%s", self.sid, reason, f": {detail}" if detail else "")
         self._heartbeat.stop()
         self._room.set()
         if self.upgrading is not None and not self.probed:
@@ -190,16 +174,15 @@ class Session:
     @property
     def close_code(self) -> CloseCode:
         """What a WebSocket client of a closed session is told."""
-        return CLOSE_CODES.get(self.closed, CloseCode.POLICY_VIOLATION)
+        return ENDINGS[self.closed].code if self.closed else CloseCode.POLICY_VIOLATION
 
     def final_messages(self) -> list[Message]:
-        """What a GET of a closed session is answered: what waits for it, and that it is closed.
+        """What a GET of a closed session is answered: what waits, and, where the end is final, that it is closed.
 
-        Nothing more where the server shuts down: a client that gets a CLOSE packet takes it for final and does not come
-        back. An error in place of an answer is a lost connection, and it does.
+        Nothing but an error status where there is neither: after that clients come back.
         """
         self.close_delivered = True
-        if self.closed == Reason.SHUTTING_DOWN and isinstance(self.transport, Polling):
+        if not self.final and isinstance(self.transport, Polling):
             return self.transport.take()
         if self.closed == Reason.CLIENT_DISCONNECT or not isinstance(self.transport, Polling):
             return [NOOP]  # the client has closed it, or hears it on its WebSocket; this only ends the GET

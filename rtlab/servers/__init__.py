@@ -18,9 +18,10 @@ An app, from `rtlab.serve` to its end:
 - Why was this client cut off? `connection`: its close code and reason; ``wire/protocol.py`` fails it, `options` has the
   limits.
 - Where is the largest message set? `options.Options.max_message_size`.
-- What happens on SIGTERM? `signals.until_signal` returns, the program closes what it has opened; `watchdog` insists
-  after `supervisor.GRACE_S`.
-- What does the re-run of a cell do? `registry`.
+- What happens on SIGTERM? `signals.until_signal` returns, the app drains (`draining`), the program closes what it has
+  opened. Whoever stops a server sends it to the child, and SIGKILL after `supervisor.GRACE_S`.
+- What does the re-run of a cell do? `registry` stops what its earlier run has started, and says so. A cell is known
+  by its id, else by its source, so that an edited cell without an id replaces nothing.
 
 Beside these: `echo` and `course` are apps, `programs` and `javascript` find and run Valkey, nginx and Node.
 """

@@ -76,10 +76,24 @@ async def run_app(app: object, listener: socket.socket) -> Close:
     close = await _run(app, listener)
 
     async def stop() -> None:
-        await stop_accepting(listener)
-        await close()
+        try:
+            await _drain(app)
+        finally:
+            await stop_accepting(listener)
+            await close()
 
     return stop
+
+
+async def _drain(app: object) -> None:
+    """What an app has under `draining.DRAIN`, while it still listens."""
+    aiohttp_web = sys.modules.get("aiohttp.web")
+    if aiohttp_web is None or not isinstance(app, aiohttp_web.Application):
+        return
+    from rtlab.servers.draining import DRAIN
+
+    if DRAIN in app:
+        await app[DRAIN]()
 
 
 async def _run(app: object, listener: socket.socket) -> Close:
@@ -146,8 +160,6 @@ def describe(app: object) -> str:
 async def _run_aiohttp(app: Any, listener: socket.socket) -> Close:
     from aiohttp import web
 
-    from rtlab.servers.draining import DRAIN
-
     runner = web.AppRunner(app, shutdown_timeout=STOP_S)
     try:
         await runner.setup()
@@ -155,15 +167,7 @@ async def _run_aiohttp(app: Any, listener: socket.socket) -> Close:
     except BaseException:
         await runner.cleanup()
         raise
-
-    async def stop() -> None:
-        try:
-            if DRAIN in app:
-                await app[DRAIN]()
-        finally:
-            await runner.cleanup()
-
-    return stop
+    return runner.cleanup
 
 
 async def _run_socketio(server: Any, listener: socket.socket) -> Close:

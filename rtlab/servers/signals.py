@@ -1,8 +1,8 @@
 """What asks a program to end: SIGINT (Ctrl-C) and SIGTERM (a supervisor, a container, `kill`).
 
 What lives here: `until_signal`, for every program of rtlab that runs until it is told to stop. It must not know what
-ends then: on SIGTERM a program leaves its ``await until_signal()``, and whatever it has opened is closed as usual. An
-app that wants to drain does so in its own shutdown, however it is served.
+ends then: on SIGTERM a program leaves its ``await until_signal()``, and whatever it has opened is closed as usual. How
+an app drains is its own business, however it is served (see `draining`).
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ from rtlab.errors import ChildError, UnsupportedPlatformError
 
 __all__ = ["GRACE_S", "TAIL_LINES", "Child", "Log", "describe_status", "readable"]
 
-GRACE_S = 3.0
+GRACE_S = 5.0
 """Seconds between SIGTERM and SIGKILL. A server that drains needs some; a person who waits for a cell bears few."""
 TAIL_LINES = 20
 """How many last lines of output a failure message shows."""

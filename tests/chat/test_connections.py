@@ -16,10 +16,12 @@ class Ends:
 
     def __init__(self) -> None:
         self.of: list[str] = []
+        self.reasons: list[str] = []
         self.some = asyncio.Event()
 
-    async def __call__(self, visitor: Visitor) -> None:
+    async def __call__(self, visitor: Visitor, reason: str) -> None:
         self.of.append(visitor.sid)
+        self.reasons.append(reason)
         self.some.set()
 
     async def hung_up(self, eio_sid: str) -> None:
@@ -41,7 +43,7 @@ async def test_a_visit_ends_with_its_token_and_others_go_on():
     enter(connections, "b", "/", identity("bob", 3600), {})
     async with asyncio.timeout(WAIT_S):
         await ends.some.wait()
-    assert ends.of == ["a"]
+    assert (ends.of, ends.reasons) == (["a"], ["token_expired"])
 
 
 async def test_one_connection_with_several_namespaces_and_one_bucket():
@@ -84,6 +86,7 @@ async def test_thrown_out_is_with_all_namespaces_and_once():
         while len(ends.of) < 3:
             await asyncio.sleep(0)
     assert (sorted(ends.of[:2]), ends.of[2:]) == (["a", "b"], ["all of e"])
+    assert ends.reasons == ["rate_limited"] * 2
 
 
 async def test_too_much_too_often_is_thrown_out():

@@ -62,22 +62,24 @@ async def test_sigterm_drains_whoever_hosts_the_chat(transports, monkeypatch):
 
 @pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
 async def test_who_is_there_goes_on_while_a_child_drains(transports, monkeypatch):
-    """What was begun is finished; nobody new comes in; a balancer's open connection hears that it is not ready."""
+    """What was begun is finished; nobody new comes in; a balancer hears that it is not ready."""
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     async with (
         rtlab.serve("chat.hostile_chat_app:by_default", in_child=True) as server,
-        aiohttp.ClientSession() as balancer,
         connect(server.url, token=token("alice"), transports=transports, reconnection=False) as alice,
     ):
+
+        async def ready() -> int:
+            """As a balancer asks: on a connection of its own."""
+            async with aiohttp.ClientSession() as balancer, balancer.get(f"{server.url}/health/ready") as answer:
+                return answer.status
+
         await alice.join("lobby")
-        async with balancer.get(f"{server.url}/health/ready") as answer:
-            assert answer.status == 200
-            await answer.read()
+        assert await ready() == 200
         server.child.send_signal(signal.SIGTERM)
         await alice.next("server:draining", within_s=WAIT_S)
         server.child.send_signal(signal.SIGTERM)  # a second one changes nothing
-        async with balancer.get(f"{server.url}/health/ready") as answer:
-            assert answer.status == 503
+        assert await ready() == 503
         assert (await alice.send("lobby", "the end of a sentence")).id
         assert (await alice.next("chat:message", within_s=WAIT_S)).data["text"] == "the end of a sentence"
         with pytest.raises(rtlab.chat.ChatError):

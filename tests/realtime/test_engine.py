@@ -16,8 +16,8 @@ from realtime.serving import lab_of, serving
 import rtlab
 from rtlab.errors import ProtocolError, UsageError
 from rtlab.realtime import Guards, Server
+from rtlab.realtime.endings import Reason
 from rtlab.realtime.message import Message
-from rtlab.realtime.session import Reason
 
 POLL = {"EIO": "4", "transport": "polling"}
 
@@ -251,7 +251,7 @@ def ends_in(caplog) -> list[str]:
 async def test_a_ping_timeout_is_in_the_log(caplog, transport):
     guards = Guards(whole_ping_interval=False)
     async with serving(guards=guards, ping_interval=0.05, ping_timeout=0.05) as (sio, lab, journal):
-        caplog.set_level(logging.INFO, "engineio.server")
+        caplog.set_level(logging.INFO, "rtlab.realtime")
         client = Client(lab, await getattr(lab, transport)())
         await client.connect()
         (sid,) = sio.eio.sockets
@@ -262,7 +262,7 @@ async def test_a_ping_timeout_is_in_the_log(caplog, transport):
 @pytest.mark.parametrize("reason", sorted(getattr(Reason, name) for name in dir(Reason) if name.isupper()))
 async def test_every_end_of_a_session_is_one_line_in_the_log(caplog, reason):
     async with serving() as (sio, lab, journal):
-        caplog.set_level(logging.INFO, "engineio.server")
+        caplog.set_level(logging.INFO, "rtlab.realtime")
         await lab.client()
         ((sid, session),) = sio.eio.sockets.items()
         if reason == Reason.PARSE_ERROR:

@@ -31,7 +31,7 @@ def wire(serializer, packet_type, data=None, namespace="/", number=None):
 
 @pytest.fixture(autouse=True)
 def quiet_log(caplog):
-    caplog.set_level(logging.INFO, "engineio.server")
+    caplog.set_level(logging.INFO, "rtlab.realtime")
     caplog.set_level(logging.INFO, "socketio.server")
 
 
