@@ -123,9 +123,17 @@ class Windows:
         self.expected = re.compile(r"(?!)")
         """What the consoles may say in this test besides."""
 
-    async def open(self, url: str | None = None, **options: Any) -> Window:
-        """A window of its own, as on another machine: it shares nothing with the others."""
+    async def open(self, url: str | None = None, *, websocket: bool = True, **options: Any) -> Window:
+        """A window of its own, as on another machine: it shares nothing with the others.
+
+        Args:
+            url: where it goes.
+            websocket: whether the browser has WebSocket; without it the page stays on long-polling.
+            **options: those of a browser context.
+        """
         context = await self._browser.new_context(locale="en-GB", **options)
+        if not websocket:
+            await context.add_init_script("delete globalThis.WebSocket")
         context.set_default_timeout(1000 * WAIT_S)
         window = Window(await context.new_page())
         self._open.append(window)

@@ -158,11 +158,14 @@ async def test_a_message_whose_acknowledgement_was_lost_is_there_once(windows, s
         await alice.sees("once", "twice")
 
 
-async def test_a_server_that_drains_says_so(windows):
+@pytest.mark.parametrize("transport", ["polling", "websocket"])
+async def test_a_server_that_drains_says_so_and_the_page_comes_back(windows, transport):
     app = create_app(secret=SECRET)
     server = await rtlab.start(app)
-    alice = await windows.open(address(server))
+    alice = await windows.open(address(server), websocket=transport == "websocket")
     await alice.sees_people("alice")
+    sio = app[CHAT].sio
+    assert {session.transport.name for session in sio.eio.sockets.values()} <= {"polling", transport}
     await app[CHAT].drain(0)
     await expect(alice["#trouble"]).to_contain_text("about to restart")
     await server.stop()
@@ -171,5 +174,7 @@ async def test_a_server_that_drains_says_so(windows):
     try:
         await alice.connected()
         await expect(alice["#trouble"]).to_be_hidden()
+        await alice.say("back again")
+        await alice.sees("back again")
     finally:
         await server.stop()
