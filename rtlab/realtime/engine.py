@@ -25,7 +25,7 @@ from rtlab.realtime.http_side import HttpSide
 from rtlab.realtime.limits import CLOSE_S, LONGEST_PING_S, SOCKET_ID_PREFIX
 from rtlab.realtime.message import Message
 from rtlab.realtime.session import Session, is_cancelled
-from rtlab.realtime.transports import Polling
+from rtlab.realtime.transports import PollingTransport
 
 __all__ = ["Engine"]
 
@@ -153,7 +153,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             self.sockets.pop(session.sid, None)
             if (
                 reason == Reason.SERVER_DISCONNECT
-                and isinstance(session.transport, Polling)
+                and isinstance(session.transport, PollingTransport)
                 and not session.close_delivered
             ):
                 self.lingering[session.sid] = session

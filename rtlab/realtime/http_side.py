@@ -22,7 +22,7 @@ from rtlab.realtime.message import NOOP, Message
 from rtlab.realtime.peer import set_peer
 from rtlab.realtime.refusals import Refusal, RequestRefused
 from rtlab.realtime.session import Session
-from rtlab.realtime.transports import Polling, Socket
+from rtlab.realtime.transports import PollingTransport, WebSocketTransport
 from rtlab.wire.engineio import (
     SEPARATOR,
     EnginePacket,
@@ -84,7 +84,7 @@ class HttpSide:
             return self._gone(session, request.method)
         if _asks_for_websocket(request):
             return await self._upgrade(request, session)
-        if transport != "polling" or not isinstance(session.transport, Polling):
+        if transport != "polling" or not isinstance(session.transport, PollingTransport):
             raise RequestRefused(Refusal.BAD_REQUEST, f"the session is on {session.transport.name}")
         if request.method == "GET":
             return await self._poll(request, session, session.transport)
@@ -124,7 +124,7 @@ class HttpSide:
         session.send(hello)
         return await self._read(request, session, ws)
 
-    async def _poll(self, request: web.Request, session: Session, polling: Polling) -> web.Response:
+    async def _poll(self, request: web.Request, session: Session, polling: PollingTransport) -> web.Response:
         """A GET, which waits until there is something to say (Engine.IO protocol v4, HTTP long-polling)."""
         if polling.waiting:
             # final, since the protocol's test suite wants the first GET to hear CLOSE
@@ -196,7 +196,7 @@ class HttpSide:
             raise RequestRefused(Refusal.BAD_REQUEST, "no upgrades here")
         ws = self._websocket()
         await ws.prepare(request)
-        if session.upgrading is not None or not isinstance(session.transport, Polling):
+        if session.upgrading is not None or not isinstance(session.transport, PollingTransport):
             await ws.close(code=CloseCode.POLICY_VIOLATION, message=b"the session has a WebSocket already")
             return ws  # as Node does: accepted and closed, so that a client hears of it in the same way as of any end
         socket = session.upgrading = self._socket(ws, request, session)
@@ -287,9 +287,11 @@ class HttpSide:
             max_msg_size=self._engine.max_http_buffer_size,
         )
 
-    def _socket(self, ws: web.WebSocketResponse, request: web.Request, session: Session) -> Socket:
+    def _socket(self, ws: web.WebSocketResponse, request: web.Request, session: Session) -> WebSocketTransport:
         guards = self._engine.guards
-        return Socket(ws, request, guards.max_queued_bytes, guards.compress_over, session.drop_slow_consumer)
+        return WebSocketTransport(
+            ws, request, guards.max_queued_bytes, guards.compress_over, session.drop_slow_consumer
+        )
 
 
 def _broken_off(session: Session, refusal: Refusal, why: str, *, final: bool = False) -> RequestRefused:

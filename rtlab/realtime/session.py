@@ -21,7 +21,7 @@ from rtlab.realtime.guards import Guards
 from rtlab.realtime.heartbeat import Heartbeat
 from rtlab.realtime.limits import INBOX_MESSAGES
 from rtlab.realtime.message import CLOSE, NOOP, PING, Message
-from rtlab.realtime.transports import Polling, Socket
+from rtlab.realtime.transports import PollingTransport, WebSocketTransport
 from rtlab.wire.engineio import EnginePacket, EnginePacketType
 from rtlab.wire.frames import CloseCode
 
@@ -64,7 +64,7 @@ class Session:
         """What the application keeps for this client; python-socketio's get_session and save_session use it."""
         self.closed = ""
         """Why it has ended; empty while it is open."""
-        self.upgrading: Socket | None = None
+        self.upgrading: WebSocketTransport | None = None
         """The WebSocket that a client tries out."""
         self.probed = False
         """Whether the client has had its answer to the probe: no GET is to wait from then on."""
@@ -77,7 +77,9 @@ class Session:
         self.ended = asyncio.Event()
         """Set when the end has been handled."""
         self._owner = owner
-        self.transport: Polling | Socket = Polling(owner.guards.max_queued_bytes, self.drop_slow_consumer)
+        self.transport: PollingTransport | WebSocketTransport = PollingTransport(
+            owner.guards.max_queued_bytes, self.drop_slow_consumer
+        )
         self._heartbeat = Heartbeat(
             owner.ping_interval, owner.ping_timeout, self._ping, lambda: self.close(Reason.PING_TIMEOUT)
         )
@@ -117,10 +119,10 @@ class Session:
         else:
             self.violate(ProtocolError(f"expected no {packet.type.name} from a client here", rule=PROTOCOL))
 
-    def upgrade(self, socket: Socket) -> None:
+    def upgrade(self, socket: WebSocketTransport) -> None:
         """Go over to a WebSocket. What waits for a GET goes there first; a GET that waits gets a NOOP."""
         polling = self.transport
-        assert isinstance(polling, Polling)
+        assert isinstance(polling, PollingTransport)
         self.transport, self.upgrading, self.probed = socket, None, False
         for message in polling.take():
             self.send(message)
@@ -138,7 +140,7 @@ class Session:
         if self.closed:
             return  # more is said to it while its connect handler runs on
         waiting = self.transport.queued_bytes
-        if isinstance(self.transport, Socket):
+        if isinstance(self.transport, WebSocketTransport):
             self.transport.abort()
         allowed = self._owner.guards.max_queued_bytes
         detail = f"{waiting} bytes wait for it and {allowed} are allowed"
@@ -165,7 +167,7 @@ class Session:
         self._room.set()
         if self.upgrading is not None and not self.probed:
             self.upgrading.abort()  # the client still polls, and hears it there; later it waits for the upgrade's end
-        if isinstance(self.transport, Socket):
+        if isinstance(self.transport, WebSocketTransport):
             self._hanging_up = self._owner.spawn(self.transport.close(self.close_code, why or reason))
         else:
             self.transport.wake()
@@ -182,9 +184,9 @@ class Session:
         Nothing but an error status where there is neither: after that clients come back.
         """
         self.close_delivered = True
-        if not self.final and isinstance(self.transport, Polling):
+        if not self.final and isinstance(self.transport, PollingTransport):
             return self.transport.take()
-        if self.closed == Reason.CLIENT_DISCONNECT or not isinstance(self.transport, Polling):
+        if self.closed == Reason.CLIENT_DISCONNECT or not isinstance(self.transport, PollingTransport):
             return [NOOP]  # the client has closed it, or hears it on its WebSocket; this only ends the GET
         return [*self.transport.take(), CLOSE]
 

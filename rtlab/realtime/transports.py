@@ -1,8 +1,8 @@
 """The two ways in which a session's messages reach its client: HTTP long-polling and WebSocket.
 
-What lives here: `Polling`, a queue that a GET takes away, and `Socket`, which writes at once. Both are bounded: what
-waits for a client that does not read has a limit, and `overflow` is called when it is passed. They must not know
-heartbeats, packets or what a closed session means.
+What lives here: `PollingTransport`, a queue that a GET takes away, and `WebSocketTransport`, which writes at once. Both
+are bounded: what waits for a client that does not read has a limit, and `overflow` is called when it is passed. They
+must not know heartbeats, packets or what a closed session means.
 
 Nothing is queued for a WebSocket. A frame is written whole to the connection's own buffer, by whoever sends it and
 without waiting, so frames cannot overtake each other and a room of a thousand costs a thousand writes and no task.
@@ -20,13 +20,13 @@ from aiohttp import web
 from rtlab.realtime.limits import CLOSE_S
 from rtlab.realtime.message import Message
 
-__all__ = ["Polling", "Socket"]
+__all__ = ["PollingTransport", "WebSocketTransport"]
 
 CHECKS = 8
 """How often the buffer's size is looked at until its limit can be reached: looking costs more than writing."""
 
 
-class Polling:
+class PollingTransport:
     """Messages that wait for the client to fetch them.
 
     Args:
@@ -88,7 +88,7 @@ class Polling:
         return taken
 
 
-class Socket:
+class WebSocketTransport:
     """A WebSocket that has been accepted.
 
     Args:
