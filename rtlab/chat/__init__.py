@@ -30,12 +30,12 @@ A message, from a client to all in its room:
 
 1. `rtlab.realtime` (its docstring has the way up to here) calls the handler that `chat` has put at each namespace;
 2. ``Chat._handle`` finds the client among the `connections`, charges its rate (`rate`), and calls a method of `events`;
-3. there `payloads` reads what it says, `presence` knows whether it is in the room, and the store (``stores/``) keeps it;
+3. there `payloads` reads what it says, `presence` knows whether it is in the room, and a store (``stores/``) keeps it;
 4. it is emitted to the room through `rtlab.realtime`, and the method's result is the acknowledgement.
 
 - Why was this client cut off? The logger ``rtlab.chat`` says who was refused, ended (``token_expired``,
   ``rate_limited``) or disconnected, and why; ``rtlab.realtime`` why its connection ended.
-- Where is the largest payload set? ``Limits.payload_bytes`` in `limits`; `rtlab.realtime` holds clients to it (``http_side``).
+- Where is the largest payload set? ``Limits.payload_bytes`` in `limits`; `rtlab.realtime` holds clients to it.
 - What happens on SIGTERM? A host of the app calls `Chat.drain` (in `chat`) first, while it still listens, or the app's
   shutdown does: nobody new is let in, those who are there hear ``server:draining``, and about a second later their
   sessions end as those of a server that goes away, so that clients come back by themselves.
