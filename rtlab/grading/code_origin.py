@@ -171,5 +171,4 @@ def _await_chain(awaitable: object) -> Iterator[FrameType]:
                 awaitable = getattr(awaitable, next_name)
                 break
         else:
-            inner = getattr(awaitable, "get_coro", None)  # a task: look into what it runs
-            awaitable = inner() if inner is not None else None
+            return  # a future, or a task, which is looked at by itself
