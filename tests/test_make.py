@@ -13,9 +13,9 @@ ROOT = Path(__file__).parent.parent
 INPUTS = ["Makefile", "requirements.txt", "pyproject.toml", "package.json", "package-lock.json"]
 
 
-def make(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
+def make(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
     """Run make as a person would: not as part of the make that runs these tests."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))} | environment
     return subprocess.run(
         ["make", *arguments], cwd=cwd, capture_output=True, text=True, timeout=WAIT_S, check=False, env=own
     )
@@ -88,3 +88,64 @@ def test_help_names_every_target():
     ]:
         assert f"make {target} " in text
         assert f"`make {target}`" in (ROOT / "CONTRIBUTING.md").read_text()
+
+
+@pytest.fixture
+def pythons(tmp_path):
+    """A folder with the Makefile, and a way to see which Pythons `make test-pythons` takes, and what for."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    versions = tmp_path / "pyenv" / "versions"
+
+    def program(path: Path, line: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{line}\n")
+        path.chmod(0o755)
+
+    program(tmp_path / "bin" / "pyenv", f'echo "{tmp_path / "pyenv"}"')
+
+    def run(*on_path: str, kept: dict[str, str], broken: tuple[str, ...] = (), target: str = ""):
+        for version in on_path:
+            program(tmp_path / "bin" / f"python{version}", "exit 1" if version in broken else "echo Python")
+        for folder, version in kept.items():
+            program(versions / folder / "bin" / f"python{version}", "echo Python")
+        said = make(
+            "test-pythons", "PYTHONS=9.1 9.2 9.3 9.4", f"MAKE={target or 'echo run'}", cwd=tmp_path,
+            PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        )  # fmt: skip
+        runs = [line.split() for line in said.stdout.splitlines() if line.startswith("run ")]
+        return said, [(words[1].rpartition("python")[2], words[2], words[3:]) for words in runs]
+
+    return run
+
+
+def test_oldest_and_newest_are_tested_whole_and_those_between_by_the_notebooks(pythons):
+    said, runs = pythons("9.1", "9.3", kept={"9.2.5": "9.2"})
+    assert said.returncode == 0, said.stderr
+    assert runs == [
+        ("9.1", "VENV=.venv-9.1", ["check", "test"]),
+        ("9.2", "VENV=.venv-9.2", ["test-notebooks"]),
+        ("9.3", "VENV=.venv-9.3", ["check", "test"]),
+    ]
+    assert "Python 9.4 is not on this machine: skipped" in said.stdout
+
+
+def test_one_python_is_oldest_and_newest(pythons):
+    _, runs = pythons("9.2", kept={})
+    assert runs == [("9.2", "VENV=.venv-9.2", ["check", "test"])]
+
+
+def test_a_shim_without_its_python_is_no_python_and_what_pyenv_keeps_takes_its_place(pythons):
+    _, runs = pythons("9.2", "9.3", kept={"9.2.5": "9.2"}, broken=("9.2", "9.3"))
+    assert runs == [("9.2", "VENV=.venv-9.2", ["check", "test"])]
+
+
+def test_no_python_at_all_is_an_error(pythons):
+    said, _ = pythons(kept={})
+    assert said.returncode != 0
+    assert "None of these is here" in said.stderr
+
+
+def test_a_failure_on_one_python_ends_it(pythons):
+    said, _ = pythons("9.1", "9.2", kept={}, target="false")
+    assert said.returncode != 0
+    assert "took" not in said.stdout
