@@ -18,12 +18,12 @@ from types import FrameType, ModuleType
 
 from rtlab.grading.code_origin import CodeOrigin
 
-__all__ = ["RefusedError", "close_modules", "close_solutions"]
+__all__ = ["BarrierError", "close_modules", "close_solutions"]
 
 INSTEAD = "The rest of rtlab, the standard library and the installed packages are there for you."
 
 
-class RefusedError(ImportError):
+class BarrierError(ImportError):
     """The submission reached for the answer. The message says what to do. Never leaves the process of a check."""
 
 
@@ -56,7 +56,7 @@ def close_solutions(solutions: Path) -> None:
             return
         path = os.path.realpath(os.fsdecode(arguments[0]))
         if path == root or path.startswith(root + os.sep):
-            raise RefusedError(
+            raise BarrierError(
                 "the solutions are closed while your code is graded: this one you write yourself. "
                 "Once it passes you are told where the notes are"
             )
@@ -87,10 +87,10 @@ class _Refusal:
         """The forbidden module that this is, or is below of."""
         return next((rule for rule in self.forbidden if name == rule or name.startswith(rule + ".")), None)
 
-    def error(self, name: str) -> RefusedError:
+    def error(self, name: str) -> BarrierError:
         """What the learner reads."""
         instead = self.forbidden[self.rule(name) or ""] or INSTEAD
-        return RefusedError(f"{name} holds the answer: this one you write yourself. {instead}")
+        return BarrierError(f"{name} holds the answer: this one you write yourself. {instead}")
 
     def close(self, module: ModuleType) -> None:
         """From now on the learner's lines cannot read this module. One of a type of its own stays as it is."""

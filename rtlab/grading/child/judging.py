@@ -7,7 +7,7 @@ then what the grader observed, then what the learner's code raised; what is left
 
 from __future__ import annotations
 
-from rtlab.grading.child.barriers import RefusedError
+from rtlab.grading.child.barriers import BarrierError
 from rtlab.grading.child.expectations import Observations, UnmetError
 from rtlab.grading.child.loading import MissingNameError, UnreadableError
 from rtlab.grading.child.swallowed import SwallowedErrors, describe, flatten
@@ -48,7 +48,7 @@ def judge(
         if isinstance(leaf, NotImplementedError) and origin.raised_by_itself(leaf):
             return Verdict.TODO, _todo(leaf, origin)
     for leaf in [*own, *swallowed.errors]:
-        if isinstance(leaf, RefusedError):
+        if isinstance(leaf, BarrierError):
             return _raised([leaf], origin)
     missing = [leaf for leaf in leaves if isinstance(leaf, MissingNameError)]
     if missing:
@@ -69,7 +69,7 @@ def _raised(errors: list[BaseException], origin: CodeOrigin) -> Judgement:
     where = f" ({place})" if place else ""
     if isinstance(error, NotImplementedError) and origin.raised_by_itself(error):
         return Verdict.TODO, _todo(error, origin)
-    if isinstance(error, RefusedError):
+    if isinstance(error, BarrierError):
         return Verdict.FAILED, f"{error}{where}"
     if isinstance(error, SystemExit):
         return Verdict.FAILED, f"your code ended the process with sys.exit({error.code!r}){where}"

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from rtlab.grading.child.barriers import RefusedError
+from rtlab.grading.child.barriers import BarrierError
 from rtlab.grading.child.expectations import Observations, UnmetError
 from rtlab.grading.child.judging import judge, judge_import
 from rtlab.grading.child.loading import MissingNameError, UnreadableError, load_module
@@ -56,7 +56,7 @@ def test_what_is_not_written_yet_comes_before_everything(origin):
 
 
 def test_a_reach_for_the_answer_comes_before_what_came_of_it(origin):
-    refused = theirs(origin, RefusedError("it holds the answer"))
+    refused = theirs(origin, BarrierError("it holds the answer"))
     expected = (Verdict.FAILED, "it holds the answer (judged.py, line 2)")
     assert verdict(origin, UnmetError("no"), unmet=["no"], swallowed=[refused]) == expected
 
