@@ -33,8 +33,9 @@ A message, from a client to all in its room:
 3. there `payloads` reads what it says, `presence` knows whether it is in the room, and a store (``stores/``) keeps it;
 4. it is emitted to the room through `rtlab.realtime`, and the method's result is the acknowledgement.
 
-- Why was this client cut off? The logger ``rtlab.chat`` says who was refused, ended (``token_expired``,
-  ``rate_limited``) or disconnected, and why; ``rtlab.realtime`` why its connection ended.
+- Why was this client cut off? The logger ``rtlab.chat`` says whose token was refused, whose stay was ended
+  (``token_expired``, ``rate_limited``; decided in `connections`) and who was disconnected; ``rtlab.realtime`` says why
+  its connection ended. Both at INFO, for an app that has configured logging.
 - Where is the largest payload set? ``Limits.payload_bytes`` in `limits`; `rtlab.realtime` holds clients to it.
 - What happens on SIGTERM? A host of the app calls `Chat.drain` (in `chat`) first, while it still listens, or the app's
   shutdown does: nobody new is let in, those who are there hear ``server:draining``, and about a second later their

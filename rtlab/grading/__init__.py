@@ -17,7 +17,8 @@ A check, from the grader's text to its points:
 
 - Where is the deadline of a check? `checks.DEADLINE_S`, or ``@check(deadline_s=…)``; `ExerciseRun.run` stretches it, or
   cuts it where the submission has hung before; `CheckRun` holds the check to it.
-- Why was a check failed? Every sentence is made in `check_run` (limits) or ``child/judging.py`` (the rest).
+- Why was a check failed? The sentence is made in `check_run` (limits, and what was left behind), `exercise_run` (what
+  was not run) or ``child/judging.py``, which takes those of ``expectations``, ``loading`` and ``barriers`` beside it.
 - What may a submission not import? ``FORBIDDEN`` of the grader, kept by ``child/barriers.py``.
 """
 

@@ -21,8 +21,9 @@ A broadcast, from `Server.emit` to the sockets:
 5. `transports` writes the frames to the socket's buffer, or queues the message for the next GET; who is too slow is
    dropped.
 
-- Why was this client closed? The logger ``rtlab.realtime`` has one line (INFO), from `Session.close`; `endings` has the
-  table of all reasons.
+- Why was this client cut off? The logger ``rtlab.realtime`` has one line (INFO; ERROR for a slow consumer), from
+  `Session.close`; `endings` has the table of all reasons. Who calls it decides: `http_side` (requests and sockets),
+  `session` (packets, heartbeat, bounds), `namespace_gate` (time-outs), `engine` (the application, the shutdown).
 - Where is the largest payload set? ``max_http_buffer_size`` of `Server`; `http_side` holds POST and WebSocket to it.
 - Where are acknowledgements matched? In python-socketio's manager (``callbacks``): `fanout` takes a number there for
   each packet that wants one, and `server` hands what comes back; it leaves out id 0.

@@ -11,17 +11,17 @@ A frame, from a client's socket to its handler and back (our own server, chapter
 An app, from `rtlab.serve` to its end:
 
 1. `hosting` listens on a free port; `apps` finds out what kind of app it is and how that is run;
-2. with ``in_child=True`` `supervisor` starts `worker` under `watchdog`, which outlives nobody;
+2. with ``in_child=True`` `supervisor` starts `worker` under a `watchdog`, so that no child outlives us;
 3. `registry` keeps what a notebook's cell has started: a second run of the cell stops it;
-4. at the end, or on SIGTERM (`signals`), the app may drain (`draining`), then it is closed.
+4. at the end, or on SIGTERM (`signals`), `apps` lets the app drain (under the key of `draining`), and closes it.
 
 - Why was this client cut off? `connection`: its close code and reason; ``wire/protocol.py`` fails it, `options` has the
   limits.
 - Where is the largest message set? `options.Options.max_message_size`.
-- What happens on SIGTERM? `signals.until_signal` returns, the app drains (`draining`), the program closes what it has
-  opened. Whoever stops a server sends it to the child, and SIGKILL after `supervisor.GRACE_S`.
+- What happens on SIGTERM? `signals.until_signal` returns, the app drains, the program closes what it has opened.
+  Whoever stops a server sends it to the child, and SIGKILL after `supervisor.GRACE_S`; so does the `watchdog` if we end.
 - What does the re-run of a cell do? `registry` stops what its earlier run has started, and says so. A cell is known
-  by its id, else by its source, so that an edited cell without an id replaces nothing.
+  by its id, else by its source (an edited cell without an id replaces nothing), and ``name=`` takes the place of both.
 
 Beside these: `echo` and `course` are apps, `programs` and `javascript` find and run Valkey, nginx and Node.
 """

@@ -357,6 +357,18 @@ async def test_what_was_left_undecoded_arrives_once_and_in_order():
     assert closed.value.code == 1000
 
 
+async def test_reading_goes_on_when_half_of_the_inbox_is_free_and_not_only_when_all_of_it_is():
+    """So that a handler that keeps up never waits for the network."""
+    side = Stepwise(None)
+    side.read_all(frames_of(bytes(64 * 1024), compressed=False) * 40)
+    assert not side._transport.reading
+    taken = 0
+    while not side._transport.reading:
+        await side.recv()
+        taken += 1
+    assert INBOX_BYTES * 0.4 < taken * 64 * 1024 < INBOX_BYTES * 0.8
+
+
 async def test_a_handler_that_ends_with_much_left_still_sees_the_close_frame():
     side = Stepwise(Deflate(DeflateOptions(client_no_context_takeover=True), client=False))
     stream = frames_of(bytes(MAX_MESSAGE_SIZE), compressed=True) * 100
