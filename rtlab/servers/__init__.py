@@ -19,7 +19,8 @@ An app, from `rtlab.serve` to its end:
   limits.
 - Where is the largest message set? `options.Options.max_message_size`.
 - What happens on SIGTERM? `signals.until_signal` returns, the app drains, the program closes what it has opened.
-  Whoever stops a server sends it to the child, and SIGKILL after `supervisor.GRACE_S`; so does the `watchdog` if we end.
+  Whoever stops a server sends it to the child, and SIGKILL after `supervisor.GRACE_S`; so does the `watchdog` where we
+  have ended.
 - What does the re-run of a cell do? `registry` stops what its earlier run has started, and says so. A cell is known
   by its id, else by its source (an edited cell without an id replaces nothing), and ``name=`` takes the place of both.
 
