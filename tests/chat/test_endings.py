@@ -118,6 +118,9 @@ async def _restart(scene: Scene) -> None:
 
 
 async def _cut(scene: Scene) -> None:
+    transport = scene.session.transport
+    if transport.name == "polling":  # a GET that has not arrived yet would be sent again, and nobody would notice
+        await until(lambda: transport.waiting)
     await scene.line.cut()
 
 

@@ -251,9 +251,8 @@ def test_a_child_gets_every_signal_whatever_its_parent_ignores_and_blocks():
     said = subprocess.run([PYTHON, "-c", IGNORANT], capture_output=True, text=True, timeout=WAIT_S, check=True).stdout
     blocked, ignored = (int(each, 16) for each in re.findall(r"[0-9a-f]{16}", said))
     assert blocked == 0
-    assert {number for number in range(1, 65) if ignored >> (number - 1) & 1} <= {signal.SIGPIPE, signal.SIGXFSZ}, (
-        "those two are Python's own"
-    )
+    left = {number for number in signal.valid_signals() if ignored >> (number - 1) & 1}
+    assert left <= {signal.SIGPIPE, signal.SIGXFSZ}, "those two are Python's own"
 
 
 def test_these_tests_pass_where_signals_are_ignored():
