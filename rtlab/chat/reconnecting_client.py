@@ -16,6 +16,7 @@ from typing import Any, Self
 
 import aiohttp
 import socketio
+from socketio.base_client import reconnecting_clients
 from socketio.exceptions import BadNamespaceError, ConnectionError, DisconnectedError  # noqa: A004 - its own name
 from socketio.exceptions import TimeoutError as NoAck
 
@@ -25,9 +26,8 @@ __all__ = ["ACK_S", "EVENTS", "Event", "ReconnectingClient", "Token"]
 
 ACK_S = 10.0
 """Seconds that the server has to acknowledge."""
-AGAIN_S = 0.1
-"""Seconds between two tries to end attempts to come back. python-socketio's shutdown sets an event that the attempts
-clear when they begin: set a moment too early, it is not seen, and the attempts go on for ever."""
+CONNECT_S = 20.0
+"""Seconds for one attempt to connect, the token function's time included."""
 EVENTS = 10_000
 """Events that wait for a script that does not ask for them. The oldest is dropped first."""
 NAMESPACES = ("/", "/notifications")
@@ -46,6 +46,17 @@ class Event:
     """Its payload."""
 
 
+class _Client(socketio.AsyncClient):  # type: ignore[misc]
+    """python-socketio's client, for which a server that accepts and says nothing is one that is not there."""
+
+    async def connect(self, *arguments: Any, **options: Any) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await super().connect(*arguments, **options)
+        except TimeoutError as error:
+            raise ConnectionError(f"no answer within {CONNECT_S:g} s") from error
+
+
 class ReconnectingClient:
     """A connection to a chat that comes back by itself, until its token is over or somebody closes it.
 
@@ -60,7 +71,7 @@ class ReconnectingClient:
         self._url = url
         self._token = token
         self._transports = list(transports) if transports is not None else None
-        self._sio = socketio.AsyncClient(handle_sigint=False, **options)
+        self._sio = _Client(handle_sigint=False, **options)
         self._events: deque[Event] = deque(maxlen=EVENTS)
         self._news = asyncio.Condition()
         self._here = asyncio.Event()
@@ -74,6 +85,7 @@ class ReconnectingClient:
         self._sio.on("connect", self._connected)
         self._sio.on("connect_error", self._refused)
         self._sio.on("disconnect", self._disconnected)
+        self._sio.on("__disconnect_final", self._end)  # python-socketio: no attempt to come back follows, or none more
 
     @property
     def connected(self) -> bool:
@@ -104,19 +116,21 @@ class ReconnectingClient:
 
     async def close(self) -> None:
         """End the connection, or the attempts to come back. A second call does nothing."""
-        while True:
-            await asyncio.sleep(0)  # python-socketio's shutdown fails if its attempts to come back have not quite begun
-            ending = asyncio.ensure_future(self._sio.shutdown())
-            while not ending.done():
-                await asyncio.wait([ending], timeout=AGAIN_S)
-                if not ending.done() and self._sio._reconnect_abort is not None:  # noqa: SLF001 - see AGAIN_S
-                    self._sio._reconnect_abort.set()  # noqa: SLF001
-            await ending
-            if not self._sio.connected:  # it may have come back in this very moment
-                break
-        if self._http is not None:
-            await self._http.close()
-        await self._end()
+        engine = self._sio.eio
+        try:
+            # Its own shutdown only asks the attempts to end: it may come too early to be heard, or wait for a server
+            # that says nothing.
+            await _cancelled(self._sio._reconnect_task)  # noqa: SLF001 - there is no other way to it
+            with contextlib.suppress(ValueError):  # it was cancelled before it could do so itself
+                reconnecting_clients.remove(self._sio)
+            if self._sio.connected:
+                await self._sio.disconnect()
+        finally:
+            await _cancelled(engine.read_loop_task, engine.write_loop_task)
+            for http in (self._http, engine.http):
+                if http is not None and not http.closed:
+                    await http.close()
+            await self._end()
 
     async def open(self) -> Self:
         """Connect. `rtlab.chat.connect` calls it.
@@ -214,7 +228,7 @@ class ReconnectingClient:
         if reason in {"server disconnect", "client disconnect"}:
             await self._end()  # python-socketio's client does not come back from these
 
-    async def _end(self) -> None:
+    async def _end(self, *_: Any) -> None:
         self._ended = True
         self._here.set()
         await self._wake()
@@ -226,6 +240,15 @@ class ReconnectingClient:
     async def _wake(self) -> None:
         async with self._news:
             self._news.notify_all()
+
+
+async def _cancelled(*tasks: asyncio.Task[Any] | None) -> None:
+    """End tasks, and wait for that; but not for the one that asks (a token function may close its client)."""
+    running = [task for task in tasks if task is not None and task is not asyncio.current_task()]
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running)
 
 
 def _says(data: Any, wanted: dict[str, Any]) -> bool:

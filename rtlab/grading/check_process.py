@@ -36,6 +36,7 @@ class CheckProcess:
         listen: what that one has said since: words and their numbers.
         give_up: ends all of it, where what the check has left cannot be ended otherwise.
         directory: its working directory; what it prints is in there too.
+        trace: the name of the file in there that faulthandler writes into.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class CheckProcess:
         listen: Callable[[], list[tuple[str, int]]],
         give_up: Callable[[], None],
         directory: Path,
+        trace: str,
     ) -> None:
         self.directory = directory
         """Its working directory, removed at the end."""
@@ -53,13 +55,16 @@ class CheckProcess:
         self._grader = grader
         self._listen = listen
         self._give_up = give_up
-        self._log = Log(directory / OUTPUT)
+        self.own_log = Log(directory / OUTPUT)
+        """What it has printed itself."""
+        self.trace = Log(directory / trace)
+        """What faulthandler has written."""
         self._returncode: int | None = None
 
     @property
     def log(self) -> Log:
         """What it has printed, or, before it has started, what the grader has."""
-        return self._log if self.pid else self._grader.log
+        return self.own_log if self.pid else self._grader.log
 
     @property
     def running(self) -> bool:
@@ -102,7 +107,8 @@ class CheckProcess:
         """End it and all that it started, and block until that is done."""
         self.tree.look()
         swept = self._sweep()
-        self._log.keep()
+        self.own_log.keep()
+        self.trace.keep()
         if not swept:
             self._give_up()
             self.tree.kill()

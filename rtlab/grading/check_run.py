@@ -20,7 +20,18 @@ from rtlab.grading.catalogue import Exercise
 from rtlab.grading.checks import Check
 from rtlab.grading.code_origin import CodeOrigin
 from rtlab.grading.launcher import Launcher
-from rtlab.grading.messages import Began, Imported, Late, Message, NotUnderstoodError, Order, Spoken, Unmet, decode
+from rtlab.grading.messages import (
+    Began,
+    Imported,
+    Late,
+    Message,
+    NotUnderstoodError,
+    Order,
+    Spoken,
+    Unmet,
+    decode,
+    printable,
+)
 from rtlab.grading.results import CheckResult, Verdict, time_scale
 from rtlab.servers.supervisor import describe_status
 
@@ -41,6 +52,8 @@ LEFTOVER_S = 1.0
 """Seconds in which what a check has closed has to be gone. Processes and sockets need some milliseconds for it."""
 OUTPUT_LINES = 10
 """How many last lines of its output are kept with a result."""
+TRACE_LINES = 1000
+"""Lines of such a file that are read; a dump of one thread has a hundred at most."""
 TRACE = "trace.txt"
 """The file, in the child's private directory, into which faulthandler writes when the child does not answer."""
 FRAME = re.compile(r'  File "(?P<file>.*)", line (?P<line>\d+) in ')
@@ -114,8 +127,12 @@ class CheckRun:
             submission=os.fspath(submission),
             trace=TRACE,
         )
-        with theirs:
-            self.child = launcher.launch(order, theirs)
+        try:
+            with theirs:
+                self.child = launcher.launch(order, theirs)
+        except BaseException:
+            self._ours.close()
+            raise
 
     def result(self) -> CheckResult:
         """What came of it: from the child's own mouth, or from what was seen of it."""
@@ -162,6 +179,8 @@ class CheckRun:
         for message in self._messages():
             match message:
                 case Began():
+                    if self._begun is not None:  # again: the deadline would begin anew
+                        raise NotUnderstoodError("expected one beginning")
                     self._begun, self.phase = time.monotonic(), "import"
                     self.child.poll()  # by now its process id is known
                 case Imported():
@@ -249,10 +268,7 @@ class CheckRun:
 
     def _traced(self) -> str:
         """The learner's innermost line in which the child's main thread was, from faulthandler's file."""
-        try:
-            text = (self.child.directory / TRACE).read_text(errors="replace")
-        except FileNotFoundError:
-            return ""
+        text = "\n".join(self.child.trace.tail(TRACE_LINES))
         origin = CodeOrigin(self.submission, self.exercise.grader)
         for frame in FRAME.finditer(text):
             if origin.owns(frame["file"]):
@@ -266,7 +282,11 @@ class CheckRun:
         return self._made(Verdict.UNKNOWN, message)
 
     def _made(self, verdict: Verdict, message: str) -> CheckResult:
-        kept = () if verdict in (Verdict.PASSED, Verdict.TODO) else tuple(self.child.log.tail(OUTPUT_LINES))
+        kept = (
+            ()
+            if verdict in (Verdict.PASSED, Verdict.TODO)
+            else tuple(map(printable, self.child.log.tail(OUTPUT_LINES)))
+        )
         return CheckResult(self.check.name, verdict, message, self.check.points, kept)
 
 

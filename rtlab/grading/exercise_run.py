@@ -94,11 +94,18 @@ class ExerciseRun:
             if not self._keeps:
                 self._close()
         self._hung |= run.hung
-        if run.phase == "import":
+        if run.phase == "import" and result.verdict is not Verdict.PASSED:
             self._import_failure = result
         return result
 
     def _check_run(self, check: Check, deadline_s: float) -> CheckRun:
+        try:
+            return self._begin(check, deadline_s)
+        except OSError:  # the check before has taken the launcher's place away
+            self._close()
+            return self._begin(check, deadline_s)
+
+    def _begin(self, check: Check, deadline_s: float) -> CheckRun:
         if self._launcher is None or not self._launcher.usable:
             self._close()
             self._launcher = Launcher(self.exercise.grader)

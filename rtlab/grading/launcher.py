@@ -28,10 +28,11 @@ import contextlib
 import os
 import socket
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from rtlab.grading.check_process import OUTPUT, CheckProcess
+from rtlab.grading.check_process import CheckProcess
 from rtlab.grading.messages import Order, encode
 from rtlab.servers.supervisor import Child
 
@@ -59,7 +60,6 @@ class Launcher:
                 grace_s=0,
             )  # fmt: skip
         self._buffer = b""
-        self._launched = 0
         self._closed = False
 
     @property
@@ -73,15 +73,18 @@ class Launcher:
         Args:
             order: what to do; its directory is filled in.
             channel: where the check speaks. The caller closes it.
+
+        Raises:
+            OSError: there is no place for it any more: a check has taken it away. Another launcher has its own.
         """
-        self._launched += 1
-        directory = self.process.directory / str(self._launched)
-        directory.mkdir()
+        self.process.directory.mkdir(exist_ok=True)  # the check before may have removed it
+        directory = Path(tempfile.mkdtemp(dir=self.process.directory))
         line = encode(replace(order, directory=os.fspath(directory)))
-        with (directory / OUTPUT).open("ab") as output:
+        check = CheckProcess(self.process, self.listen, self.close, directory, order.trace)
+        with check.own_log.path.open("ab") as output:
             with contextlib.suppress(BrokenPipeError):  # the process has ended, as `poll` will tell
                 socket.send_fds(self._ours, [line], [channel.fileno(), output.fileno()])
-        return CheckProcess(self.process, self.listen, self.close, directory)
+        return check
 
     def listen(self) -> list[tuple[str, int]]:
         """What the process has said since: words and their numbers."""

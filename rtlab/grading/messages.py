@@ -13,7 +13,20 @@ from dataclasses import asdict, dataclass, fields
 
 from rtlab.grading.results import Verdict
 
-__all__ = ["Began", "Imported", "Late", "Message", "NotUnderstoodError", "Order", "Spoken", "Unmet", "decode", "encode"]
+__all__ = [
+    "LONGEST",
+    "Began",
+    "Imported",
+    "Late",
+    "Message",
+    "NotUnderstoodError",
+    "Order",
+    "Spoken",
+    "Unmet",
+    "decode",
+    "encode",
+    "printable",
+]
 
 
 class NotUnderstoodError(Exception):
@@ -82,14 +95,19 @@ WORDS: dict[str, type[Message]] = {
 }  # fmt: skip
 """What each is called on the socket."""
 NAMES = {kind: word for word, kind in WORDS.items()}
+SHOWN = "\n\t\u200d"
+"""What is shown besides what Python calls printable: families of emoji are made with the last."""
+LONGEST = 10_000
+"""Characters of a text in a message. The sentences that we make ourselves have some hundred."""
 PHASES = frozenset({"import", "check", "grader"})
 
 
 def encode(message: Message) -> bytes:
-    """A message as a line. What a learner's exception says may hold half a character; it is spelled out."""
+    """A message as a line. What a learner's exception says may be long, or hold half a character or a terminal's
+    commands: it is cut, and such characters are spelled out."""
     content = asdict(message)
     if not isinstance(message, Order):  # a path may hold bytes that are no text, and has to stay as it is
-        content = {name: value.encode(errors="backslashreplace").decode() for name, value in content.items()}
+        content = {name: printable(value) for name, value in content.items()}
     return json.dumps({"say": NAMES[type(message)], **content}).encode() + b"\n"
 
 
@@ -103,11 +121,22 @@ def decode(line: bytes) -> Message:
         said = json.loads(line)
         kind = WORDS[said.pop("say")]
         _check(said, kind)
+        if kind is not Order:
+            said = {name: printable(value) for name, value in said.items()}
         if kind is Spoken:
             said["verdict"] = Verdict(said["verdict"])
         return kind(**said)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise NotUnderstoodError(f"expected a message, got {line[:60]!r}: {error}") from None
+
+
+def printable(text: str) -> str:
+    """A text that a terminal shows and does not obey, of a length that somebody reads."""
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST]}…"
+    return "".join(
+        each if each.isprintable() or each in SHOWN else each.encode("unicode_escape").decode() for each in text
+    )
 
 
 def _check(said: dict[str, object], kind: type[Message]) -> None:

@@ -55,11 +55,9 @@ class NamespaceGate:
 
     Args:
         server: whose sockets.
-        guards: which of its rules are kept.
     """
 
-    def __init__(self, server: Server, guards: Guards) -> None:
-        self.guards = guards
+    def __init__(self, server: Server) -> None:
         self.clients: dict[str, ClientState] = {}
         """By Engine.IO session id."""
         self.held: dict[str, PendingMessages] = {}
@@ -67,6 +65,11 @@ class NamespaceGate:
         self.unwanted: set[str] = set()
         """Socket ids that were disconnected while their connect handlers ran: they are refused."""
         self._server = server
+
+    @property
+    def guards(self) -> Guards:
+        """Which rules are kept: the server's."""
+        return self._server.guards
 
     def opened(self, eio_sid: str) -> None:
         """A session has begun. It has so long to join a namespace."""

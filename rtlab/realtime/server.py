@@ -56,7 +56,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         compat.check()
         self.eio: Engine
         self.guards = guards or Guards()
-        self.gate = NamespaceGate(self, self.guards)
+        self.gate = NamespaceGate(self)
         super().__init__(
             client_manager=guarded(client_manager or socketio.AsyncManager()),
             logger=logger,

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["STOP_S", "Close", "describe", "load", "resolve", "run_app"]
 
+DRAIN_S = 10.0
+"""Seconds that an app may drain. In a child it has `supervisor.GRACE_S` for everything."""
+logger = logging.getLogger(__name__)
+
 STOP_S = 0.5
 """Seconds that handlers have to end by themselves when a server stops. Then they are cancelled: a person waits."""
 
@@ -93,7 +97,11 @@ async def _drain(app: object) -> None:
     from rtlab.servers.draining import DRAIN
 
     if DRAIN in app:
-        await app[DRAIN]()
+        try:
+            async with asyncio.timeout(DRAIN_S):
+                await app[DRAIN]()
+        except TimeoutError:
+            logger.warning("drained for %g s without an end: it is closed now", DRAIN_S)
 
 
 async def _run(app: object, listener: socket.socket) -> Close:

@@ -7,7 +7,8 @@ opening handshake of either side goes; `websocket` does.
 How a connection is bounded: received messages wait for the handler in an `Inbox` until they take `INBOX_BYTES` of
 memory; then decoding stops, and with it reading from the socket, TCP's window fills, and the peer has to wait. So a
 handler that reads nothing costs `INBOX_BYTES`, one message more (four times `max_message_size` as a `str`), and what
-asyncio had read before: `READ_BYTES`. In the other direction `send` waits while more than `WRITE_BYTES` are unsent.
+asyncio had read before: `READ_BYTES`. In the other direction `send` waits while more than `WRITE_BYTES` are unsent, and
+nothing is read meanwhile: a peer that takes no pongs is given no more.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class WebSocket(asyncio.Protocol):
             finally:
                 self._receiver = None
         message = self._inbox.take()
-        if not self._reading and self._inbox.room >= INBOX_BYTES // 2:
+        if not self._reading and self._writable is None and self._inbox.room >= INBOX_BYTES // 2:
             self._decode()
         return message
 
@@ -244,6 +245,7 @@ class WebSocket(asyncio.Protocol):
         if self._writable is not None:
             self._writable.set_result(None)
             self._writable = None
+            self._read_on()
 
     # Inside
 
@@ -278,7 +280,7 @@ class WebSocket(asyncio.Protocol):
             for event in events:
                 self._handle(event)
             data = b""
-            full = self._inbox.room <= 0 and not self._closing
+            full = (self._inbox.room <= 0 or self._writable is not None) and not self._closing
             if full or not connection.undecoded:
                 break
         if full is self._reading:
@@ -326,7 +328,7 @@ class WebSocket(asyncio.Protocol):
             self._transport.close()
 
     def _read_on(self) -> None:
-        """Nobody takes messages any more, but the peer's last words stand behind them."""
+        """What stood in the way is gone: a peer that took nothing, or messages that nobody takes any more."""
         if not self._reading:
             self._decode()
 
@@ -345,6 +347,8 @@ class WebSocket(asyncio.Protocol):
                     async with asyncio.timeout(self.options.ping_timeout):
                         await self.ping()
                 except TimeoutError:
+                    if not self._reading:  # its pong stands behind what we have not read
+                        continue
                     self._keeper = None  # close() must not cancel the task that runs it
                     await self.close(CloseCode.INTERNAL_ERROR, "keep-alive ping timed out")
                     return

@@ -42,6 +42,7 @@ class HostedServer:
         self._what = what
         self._close = close
         self._stopped = False
+        self._stopping: asyncio.Future[None] | None = None
 
     @property
     def url(self) -> str:
@@ -80,11 +81,18 @@ class HostedServer:
         return self.child.log
 
     async def stop(self) -> None:
-        """Close its connections, free its port, and wait until that is done. A second call does nothing."""
-        if not self._stopped:
+        """Close its connections, free its port, and wait until that is done. A second call only waits.
+
+        Whoever is cancelled meanwhile waits no longer; it is closed all the same.
+        """
+        if self._stopping is None:
             self._stopped = True
             registry.forget(self)
-            await self._close()
+            self._stopping = asyncio.get_running_loop().create_task(self._end())
+        await asyncio.shield(self._stopping)
+
+    async def _end(self) -> None:
+        await self._close()
 
     def __repr__(self) -> str:
         alive = "running" if self.child is None else self.child.state

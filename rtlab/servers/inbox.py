@@ -16,8 +16,6 @@ INBOX_BYTES = 1024 * 1024
 """Bytes of memory that received messages take before reading stops. Enough to keep a handler busy, few enough that a
 slow one makes its peer wait instead of filling memory. The message that reaches it is the last; it may be as large as
 messages may be."""
-ENTRY_BYTES = 24
-"""What a message costs beside itself: a place in the queue, and its size."""
 
 
 class Inbox:
@@ -30,9 +28,8 @@ class Inbox:
 
     def put(self, message: TextMessage | BinaryMessage) -> None:
         """Add one at the end."""
-        size = message.held + ENTRY_BYTES
-        self._messages.append((message.data, size))
-        self.held += size
+        self._messages.append((message.data, message.held))
+        self.held += message.held
 
     def take(self) -> str | bytes:
         """The oldest.

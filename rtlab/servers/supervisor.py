@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ from rtlab.errors import ChildError, UnsupportedPlatformError
 
 __all__ = ["GRACE_S", "TAIL_LINES", "Child", "Log", "describe_status", "readable"]
 
+WATCHDOG_S = 5.0
+"""Seconds that a watchdog has to sweep up and go, which takes milliseconds. Then it is killed."""
 GRACE_S = 5.0
 """Seconds between SIGTERM and SIGKILL. A server that drains needs some; a person who waits for a cell bears few."""
 TAIL_LINES = 20
@@ -40,21 +43,28 @@ WATCHDOG = Path(__file__).with_name("watchdog.py")
 
 
 class Log:
-    """What a child has printed: standard output and standard error, in one file."""
+    """What a child has printed: standard output and standard error, in one file.
+
+    The file is made here and read through a descriptor of our own: whatever a child does to its name, what was printed
+    can be read, and nothing else is.
+
+    Args:
+        path: of the file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         """The file; removed when the child is closed, after which `tail` answers from memory."""
         self._kept: bytes | None = None
+        self._file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
+        self._close = weakref.finalize(self, os.close, self._file)
 
     @property
     def size(self) -> int:
         """Bytes written so far."""
         if self._kept is not None:
             return len(self._kept)
-        with contextlib.suppress(FileNotFoundError):
-            return self.path.stat().st_size
-        return 0
+        return os.fstat(self._file).st_size
 
     def tail(self, lines: int = TAIL_LINES) -> list[str]:
         """The last lines (at most `lines` of them, from the last 64 KiB), without line ends."""
@@ -64,16 +74,12 @@ class Log:
     def keep(self) -> None:
         """Remember the end of the file, which is about to be removed."""
         self._kept = self._end()
+        self._close()
 
     def _end(self) -> bytes:
         if self._kept is not None:
             return self._kept
-        try:
-            with self.path.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - TAIL_BYTES))
-                return file.read()
-        except FileNotFoundError:
-            return b""
+        return os.pread(self._file, TAIL_BYTES, max(0, self.size - TAIL_BYTES))
 
     def __repr__(self) -> str:
         return f"<Log {self.size} bytes, last line {(self.tail(1) or [''])[0]!r}>"
@@ -256,7 +262,12 @@ class Child:
         self.log.keep()
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()
-        self._watchdog.wait()
+        try:
+            self._watchdog.send_signal(signal.SIGCONT)  # its child may have stopped it
+            self._watchdog.wait(self.grace_s + WATCHDOG_S)
+        except subprocess.TimeoutExpired:
+            self._watchdog.kill()
+            self._watchdog.wait()
         os.close(self._status)
         shutil.rmtree(self.directory, ignore_errors=True)  # in case somebody had killed the watchdog
 

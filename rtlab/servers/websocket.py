@@ -30,6 +30,8 @@ from rtlab.wire.protocol import Closed
 
 __all__ = ["Endpoint", "Handler", "Options", "WebSocket", "WebSocketServer", "connect", "serve"]
 
+CLOSE_REASON_BYTES = 123
+"""Bytes that a close reason may have (RFC 6455 §5.5.1)."""
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[WebSocket], Awaitable[None]]
@@ -106,7 +108,8 @@ class WebSocketServer:
         except Exception as error:
             if side.closed is None:
                 logger.exception("the handler of %r failed", side)
-                code, reason = CloseCode.INTERNAL_ERROR, type(error).__name__
+                name = type(error).__name__.encode()[:CLOSE_REASON_BYTES].decode(errors="ignore")
+                code, reason = CloseCode.INTERNAL_ERROR, name
         finally:
             self.connections.discard(side)
         await side.close(code, reason)

@@ -45,10 +45,9 @@ class MessageAssembler:
         self._fragments: list[bytes] = []
         self._count = 0
         self._size = 0
-        # How far its text has been checked before its end: whole fragments, parts of the frame that is arriving, and
-        # the bytes in those parts.
+        # How far its text has been checked before its end: whole fragments, and bytes of the frame that is arriving.
         self._checker: codecs.IncrementalDecoder | None = None
-        self._checked = (0, 0, 0)
+        self._checked = (0, 0)
 
     def add(self, frame: Frame) -> TextMessage | BinaryMessage | None:
         """Take the next data frame; gives the message if it ends there.
@@ -102,33 +101,32 @@ class MessageAssembler:
         """
         if self._opcode is None and self._parser.arriving is None:
             return
-        opcode, compressed, parts = self._parser.arriving or (Opcode.CONTINUATION, False, [])
+        opcode, compressed, arrived = self._parser.arriving or (Opcode.CONTINUATION, False, bytearray())
         if opcode is Opcode.TEXT or (opcode is Opcode.CONTINUATION and self._opcode is Opcode.TEXT):
-            parts = [] if compressed or self._compressed else parts
+            if compressed or self._compressed:
+                arrived = bytearray()
         elif self._opcode is Opcode.TEXT:
-            parts = []  # a control frame is arriving between fragments
+            arrived = bytearray()  # a control frame is arriving between fragments
         else:
             return
         if self._checker is None:
             self._checker = codecs.getincrementaldecoder("utf-8")()
-        fragments, seen, size = self._checked
+        fragments, size = self._checked
         try:
             for fragment in self._fragments[fragments:]:
                 self._checker.decode(fragment[size:])
-                seen = size = 0
-            for part in parts[seen:]:
-                self._checker.decode(part)
-                size += len(part)
+                size = 0
+            self._checker.decode(arrived[size:])
         except UnicodeDecodeError as error:
             raise not_utf8(error) from None
-        self._checked = (len(self._fragments), len(parts) or seen, size)
+        self._checked = (len(self._fragments), max(size, len(arrived)))
 
     def _forget(self) -> None:
         self._fragments.clear()
         self._count = self._size = 0
         self._parser.max_size = self.max_size
         self._checker = None
-        self._checked = (0, 0, 0)
+        self._checked = (0, 0)
 
 
 def not_utf8(error: UnicodeDecodeError) -> ProtocolError:

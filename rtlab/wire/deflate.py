@@ -24,6 +24,8 @@ __all__ = ["NAME", "TAIL", "Deflate", "DeflateOptions", "accept_offer", "accept_
 NAME = "permessage-deflate"
 TAIL = b"\x00\x00\xff\xff"
 """What ends a flushed block, and is not sent (§7.2.1)."""
+SPARE = 16
+"""Bytes that may follow a final block (§7.2.3.4): an empty block, and `TAIL`."""
 LEVEL = 6
 """zlib's own balance of size against time."""
 MEMORY_LEVEL = 5
@@ -185,6 +187,12 @@ class Deflate:
         if len(out) > max_size:
             raise ProtocolError(
                 f"a compressed message of more than {max_size} bytes", rule="RFC 7692 §8", code=CloseCode.TOO_BIG
+            )
+        if len(self._decompressor.unused_data) > SPARE:  # zlib keeps it all, and nothing ever comes of it
+            raise ProtocolError(
+                "a compressed message that goes on after its final block",
+                rule="RFC 7692 §7.2.3.4",
+                code=CloseCode.INVALID_DATA,
             )
         if fin and (self._forget_theirs or self._decompressor.eof):
             self._decompressor = None  # eof: the peer ended its stream with a final block (§7.2.3.4)

@@ -12,6 +12,9 @@ from rtlab.errors import ProtocolError
 
 __all__ = ["BinaryMessage", "Closed", "Event", "Ping", "Pong", "TextMessage"]
 
+PLACE_BYTES = 80
+"""What a message costs in a queue beside itself: a tuple with its size, and a place."""
+
 
 @dataclass(frozen=True, slots=True)
 class TextMessage:
@@ -21,9 +24,9 @@ class TextMessage:
 
     @property
     def held(self) -> int:
-        """Bytes of memory that the message takes: up to four for a byte of the wire, since one emoji is enough to
-        make every character of a `str` four bytes wide."""
-        return sys.getsizeof(self.data)
+        """Bytes of memory that the message takes in a queue: up to four for a byte of the wire, since one emoji is
+        enough to make every character of a `str` four bytes wide."""
+        return sys.getsizeof(self.data) + PLACE_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +37,8 @@ class BinaryMessage:
 
     @property
     def held(self) -> int:
-        """Bytes of memory that the message takes."""
-        return sys.getsizeof(self.data)
+        """Bytes of memory that the message takes in a queue."""
+        return sys.getsizeof(self.data) + PLACE_BYTES
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,14 +165,14 @@ class FrameParser:
         self._key = b""
         self._offset = 0  # octets of its payload that have arrived
         self._missing = 0  # … and that have not
-        self._parts: list[bytes] = []  # those that have, unmasked
+        self._payload = bytearray()  # those that have, unmasked
 
     @property
-    def arriving(self) -> tuple[Opcode, bool, list[bytes]] | None:
-        """The frame whose payload has arrived in part: its opcode, its RSV1, and the parts. None between frames."""
-        if not self._parts:
+    def arriving(self) -> tuple[Opcode, bool, bytearray] | None:
+        """The frame whose payload has arrived in part: its opcode, its RSV1, and that part. None between frames."""
+        if not self._payload:
             return None
-        return _OPCODES[self._first & OPCODE], bool(self._first & RSV1), self._parts
+        return _OPCODES[self._first & OPCODE], bool(self._first & RSV1), self._payload
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take what has arrived; gives the frames that it completes, one by one, to the end.
@@ -195,11 +195,11 @@ class FrameParser:
                     part = apply_mask(part, self._key, self._offset)
                 self._offset += len(part)
                 self._missing -= len(part)
-                self._parts.append(part)
+                self._payload += part
                 if self._missing:
                     break
-                payload = b"".join(self._parts)
-                self._parts.clear()  # before the frame is given: it may be long until the next one is asked for
+                payload = bytes(self._payload)
+                self._payload = bytearray()  # before the frame is given: it may be long until the next one is asked for
                 yield _frame(self._first, payload)
                 continue
             if end - position < 2:

@@ -48,6 +48,63 @@ async def test_a_client_that_is_closed_while_it_tries_to_come_back_stops(transpo
 
 
 @pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
+async def test_a_client_is_closed_while_a_server_accepts_and_says_nothing(transports):
+    app = create_app(secret=SECRET)
+    server = await rtlab.start(app, name="gone")
+    asked = asyncio.Event()
+
+    async def silent(reader, writer):
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with connect(server.url, token=token("alice"), transports=transports, reconnection_delay=0.01) as alice:
+        app[rtlab.chat.CHAT].hurry()
+        await server.stop()
+        mute = await asyncio.start_server(silent, "127.0.0.1", server.port)
+        await asked.wait()
+        async with asyncio.timeout(WAIT_S):
+            await alice.close()
+        mute.close()
+        with pytest.raises(rtlab.chat.ChatError, match="over"):
+            await alice.next("never", within_s=WAIT_S)
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
+async def test_a_client_whose_attempts_are_used_up_says_so(transports):
+    app = create_app(secret=SECRET)
+    server = await rtlab.start(app, name="gone")
+    options = {"reconnection_delay": 0.01, "reconnection_attempts": 2}
+    async with connect(server.url, token=token("alice"), transports=transports, **options) as alice:
+        app[rtlab.chat.CHAT].hurry()
+        await server.stop()
+        with pytest.raises(rtlab.chat.ChatError, match="over"):
+            await alice.next("never", within_s=WAIT_S)
+
+
+async def test_a_server_that_says_nothing_is_tried_again(monkeypatch):
+    monkeypatch.setattr("rtlab.chat.reconnecting_client.CONNECT_S", 0.2)
+    first = await rtlab.start(app := create_app(secret=SECRET), name="gone")
+    only = ["websocket"]
+    async with connect(first.url, token=token("alice"), transports=only, reconnection_delay=0.01) as alice:
+        await alice.next("connect")
+        app[rtlab.chat.CHAT].hurry()
+        await first.stop()
+        asked = asyncio.Event()
+
+        async def silent(reader, writer):
+            asked.set()
+            await reader.read()
+            writer.close()
+
+        mute = await asyncio.start_server(silent, "127.0.0.1", first.port)
+        await asked.wait()
+        mute.close()
+        async with rtlab.serve(create_app(secret=SECRET), port=first.port):
+            await alice.next("connect", within_s=WAIT_S)
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
 async def test_sigterm_drains_whoever_hosts_the_chat(transports, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(TESTS))
     async with rtlab.serve("chat.hostile_chat_app:by_default", in_child=True) as server:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rtlab.grading.messages import (
+    LONGEST,
     Began,
     Imported,
     Late,
@@ -16,6 +17,7 @@ from rtlab.grading.messages import (
     Unmet,
     decode,
     encode,
+    printable,
 )
 from rtlab.grading.results import Verdict
 
@@ -34,7 +36,17 @@ def test_every_message_arrives_as_it_was(message):
 @given(st.text(), st.text(), st.sampled_from(Verdict))
 def test_whatever_a_learner_says_can_be_sent(message, left, verdict):
     got = decode(encode(Spoken(verdict, message, "import", left)))
-    assert (got.verdict, got.message, got.left) == (verdict, message, left)
+    assert (got.verdict, got.message, got.left) == (verdict, printable(message), printable(left))
+    assert printable(got.message) == got.message, "nothing is spelled out twice"
+
+
+def test_what_a_terminal_would_obey_is_spelled_out_and_what_is_long_is_cut():
+    assert decode(encode(Unmet("\x1b[2J\r\x00 fine\n\tGrüße 👨\u200d👩"))) == Unmet(
+        "\\x1b[2J\\r\\x00 fine\n\tGrüße 👨\u200d👩"
+    )
+    assert len(decode(encode(Unmet("x" * 2_000_000))).sentence) == LONGEST + 1
+    line = b'{"say": "late", "where": "' + b"y" * 500_000 + b'"}'
+    assert len(decode(line).where) == LONGEST + 1
 
 
 def test_half_a_character_is_spelled_out():

@@ -147,9 +147,9 @@ def test_what_is_arriving_can_be_seen():
     reader = parser(masked=True)
     data = encode_frame(Frame(Opcode.TEXT, b"Hello, world"), KEY)
     assert list(reader.feed(data[:9])) == []
-    assert reader.arriving == (Opcode.TEXT, False, [b"Hel"])
+    assert reader.arriving == (Opcode.TEXT, False, b"Hel")
     assert list(reader.feed(data[9:12])) == []
-    assert reader.arriving == (Opcode.TEXT, False, [b"Hel", b"lo,"])
+    assert reader.arriving == (Opcode.TEXT, False, b"Hello,")
     assert list(reader.feed(data[12:])) == [Frame(Opcode.TEXT, b"Hello, world")]
     assert reader.arriving is None
 
