@@ -216,12 +216,14 @@ class Child:
         if self._closed:
             return
         self._closed = True
+        self._wake_watchdog()
         if self.poll() is None:
             self._signal_group(signal.SIGTERM)
             try:
                 self.wait(self.grace_s)
             except TimeoutError:
                 self._signal_group(signal.SIGKILL)
+                self._wake_watchdog()
                 self.wait()
         self._close_lifeline()
 
@@ -230,6 +232,7 @@ class Child:
         if self._closed:
             return
         self._closed = True
+        self._wake_watchdog()
         try:
             if self.poll() is None:
                 self._signal_group(signal.SIGTERM)
@@ -238,6 +241,7 @@ class Child:
                         await self.wait_async()
                 except TimeoutError:
                     self._signal_group(signal.SIGKILL)
+                    self._wake_watchdog()
                     await self.wait_async()
         finally:
             self._close_lifeline()
@@ -263,7 +267,7 @@ class Child:
         assert self._watchdog.stdin is not None
         self._watchdog.stdin.close()
         try:
-            self._watchdog.send_signal(signal.SIGCONT)  # its child may have stopped it
+            self._wake_watchdog()
             self._watchdog.wait(self.grace_s + WATCHDOG_S)
         except subprocess.TimeoutExpired:
             self._watchdog.kill()
@@ -290,6 +294,11 @@ class Child:
         self._closed = True
         self._close_lifeline()
         raise self.failure(problem)
+
+    def _wake_watchdog(self) -> None:
+        """Its child may have stopped it, and then nothing is ever heard of either."""
+        with contextlib.suppress(ProcessLookupError):
+            self._watchdog.send_signal(signal.SIGCONT)
 
     def _signal_group(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -325,3 +325,70 @@ def test_time_scale_stretches_deadlines(grade_tiny, monkeypatch):
     monkeypatch.setenv("RTLAB_TIME_SCALE", "fast")
     with pytest.raises(UsageError, match=r"RTLAB_TIME_SCALE .* got 'fast'"):
         grade_tiny(ANSWER, "")
+
+
+SOCKET = """
+import json, os, shutil, signal, socket, time
+for fd in range(3, 40):
+    try:
+        S = socket.socket(fileno=fd)
+        if S.family == socket.AF_UNIX:
+            break
+        S.detach()
+    except OSError:
+        pass
+
+def say(**k):
+    S.sendall(json.dumps(k).encode() + b"\\n")
+
+"""
+TWO_CHECKS = (
+    CHECK + "def test_it(submission):\n    expect('the answer', submission.answer(), equals=42)\n\n"
+    + CHECK + "def test_other(submission):\n    expect('the other', submission.other(), equals=43)\n"
+)  # fmt: skip
+GOOD = "\ndef other():\n    return 43\n"
+
+
+def test_a_beginning_that_is_said_again_does_not_move_the_deadline(grade_tiny):
+    submission = SOCKET + "def answer():\n    while True:\n        say(say='begin')\n        time.sleep(.1)\n" + GOOD
+    first, second = grade_tiny(TWO_CHECKS, submission, every=True)
+    assert first.message == "your code wrote into the socket that the verdict comes on"
+    assert second.verdict is Verdict.PASSED
+
+
+def test_a_forged_pass_reaches_no_other_check(grade_tiny):
+    forged = "say(say='verdict', verdict='passed', message='', phase='import', left=''); time.sleep(5)"
+    submission = f"{SOCKET}def answer():\n    {forged}\n\ndef other():\n    return 0\n"
+    _, second = grade_tiny(TWO_CHECKS, submission, every=True)
+    assert second.verdict is Verdict.FAILED
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        "os.mkdir('../2')",
+        "shutil.rmtree(os.path.dirname(os.getcwd()), ignore_errors=True)",
+        "os.remove('output.log'); os.mkdir('output.log'); return 41",
+        "os.remove('output.log'); os.mkfifo('output.log'); return 41",
+        "os.remove('output.log'); os.symlink('/dev/zero', 'output.log'); return 41",
+        "os.remove('trace.txt'); os.mkdir('trace.txt'); signal.signal(signal.SIGUSR1, signal.SIG_IGN); time.sleep(60)",
+        "os.remove('trace.txt'); os.mkfifo('trace.txt'); signal.signal(signal.SIGUSR1, signal.SIG_IGN); time.sleep(60)",
+        "os.kill(int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1]), signal.SIGSTOP)",
+    ],
+)
+def test_whatever_a_submission_does_to_its_surroundings_the_next_check_is_graded(grade_tiny, does):
+    submission = f"import os, shutil, signal, time\ndef answer():\n    {does}\n" + GOOD
+    limits = ProcessLimits(deadline_s=1)
+    first, second = grade_tiny(TWO_CHECKS, submission, every=True, limits=limits)
+    assert first.verdict is Verdict.FAILED
+    assert second.verdict is Verdict.PASSED
+
+
+def test_a_terminal_is_not_written_to_and_a_long_code_is_cut(grade_tiny):
+    result = grade_tiny(ANSWER, r"raise ValueError('\x1b[2J\x1b[1;32mfaked')")
+    assert result.message == r"your code raised ValueError: \x1b[2J\x1b[1;32mfaked (tiny.py, line 1)"
+    result = grade_tiny(ANSWER, "import sys\nsys.exit('x' * 2_000_000)")
+    assert result.message.startswith("your code ended the process with sys.exit(")
+    assert len(result.message) < 11_000
+    shown = grade_tiny(ANSWER, r"print('\x1b[2J'); raise ValueError").output
+    assert shown == (r"\x1b[2J",)

@@ -11,10 +11,12 @@ import pytest
 import socketio
 from aiohttp import web
 from deadlines import WAIT_S
+from eventually import until
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 import rtlab
+from rtlab.servers.draining import DRAIN
 from rtlab.servers.echo import create_app as echo_app
 
 pytestmark = pytest.mark.timeout(WAIT_S * 3)
@@ -248,6 +250,53 @@ async def test_the_shutdown_of_an_app_in_a_child_runs_to_its_end(module, end):
     await server.stop()
     assert server.child.returncode == 0
     assert server.log.tail() == ["draining", "drained", "cleaned up"]
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_stop_that_is_cancelled_stops_all_the_same(turns):
+    server = await rtlab.start(make_app())
+    stopping = asyncio.create_task(server.stop())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    stopping.cancel()
+    await asyncio.wait([stopping])
+    await server.stop()
+    assert refuses(server.port)
+
+
+async def test_a_second_stop_waits_for_the_first():
+    app, drained = make_app(), asyncio.Event()
+    app[DRAIN] = drained.wait
+    server = await rtlab.start(app)
+    first, second = asyncio.create_task(server.stop()), asyncio.create_task(server.stop())
+    await until(lambda: not server.running)
+    assert await get(server.url), "it still listens while it drains"
+    assert not first.done()
+    assert not second.done()
+    drained.set()
+    await asyncio.gather(first, second)
+    assert refuses(server.port)
+
+
+@pytest.mark.parametrize("drain", ["hangs", "raises"])
+async def test_a_drain_that_goes_wrong_keeps_nothing_open(drain, monkeypatch, caplog):
+    monkeypatch.setattr("rtlab.servers.apps.DRAIN_S", 0.05)
+
+    async def wrong():
+        if drain == "raises":
+            raise RuntimeError("no drain")
+        await asyncio.Event().wait()
+
+    app = make_app()
+    app[DRAIN] = wrong
+    server = await rtlab.start(app)
+    if drain == "raises":
+        with pytest.raises(RuntimeError, match="no drain"):
+            await server.stop()
+    else:
+        await server.stop()
+        assert "without an end" in caplog.text
+    assert refuses(server.port)
 
 
 async def test_a_child_that_is_killed(module):

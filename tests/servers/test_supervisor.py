@@ -179,6 +179,23 @@ def test_the_port_of_an_inherited_socket_is_free_after_the_end():
     child.close()
 
 
+def test_a_stopped_watchdog_is_woken(child):
+    """Its child may send it SIGSTOP: they are of one user."""
+    os.kill(child.watchdog_pid, signal.SIGSTOP)
+    child.close()
+    assert gone(child.watchdog_pid)
+    assert not child.directory.exists()
+
+
+def test_a_log_whose_file_was_taken_away_says_what_was_printed(child):
+    eventually(child.log.tail, "it is up")
+    child.log.path.unlink()
+    os.mkfifo(child.log.path)
+    assert child.log.tail() == ["up"]
+    child.close()
+    assert child.log.tail() == ["up"]
+
+
 def test_a_killed_watchdog_takes_its_child_along(child):
     os.kill(child.watchdog_pid, signal.SIGKILL)
     eventually(lambda: not child.running, "the loss of the watchdog is noticed")

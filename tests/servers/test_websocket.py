@@ -340,6 +340,52 @@ async def test_a_handler_that_reads_nothing_holds_what_the_docstring_says(messag
     assert after - before < bound, f"{after - before:,} bytes held, expected at most {bound:,}"
 
 
+async def test_a_peer_that_takes_no_pongs_is_read_no_more(monkeypatch):
+    """What is written for it stays within what is read at once, however much it sends."""
+    side = Stepwise(None)
+    written = 0
+
+    def write(data):
+        nonlocal written
+        written += len(data)
+        if written > WRITE_BYTES and side._writable is None:
+            side.pause_writing()
+
+    monkeypatch.setattr(side._transport, "write", write)
+    stream = encode_frame(Frame(Opcode.PING, b"x" * 125), b"abcd") * 20_000
+    taken = side.read_all(stream)
+    assert taken < len(stream)
+    assert written <= WRITE_BYTES + READ_BYTES
+    side.resume_writing()
+    assert side._transport.reading, "it goes on once the peer takes them"
+
+
+async def test_a_peer_whose_pong_we_do_not_read_is_not_cut_off():
+    received = []
+
+    async def slow(websocket):
+        async for message in websocket:
+            received.append(message[:4])
+            await asyncio.sleep(0.01)
+
+    async with serve(slow, ping_interval=0.05, ping_timeout=0.1) as server:
+        async with connect(server.url, ping_interval=None, deflate=None) as client:
+            for number in range(60):
+                await client.send(f"{number:4}" + "x" * 65_000)
+            await until(lambda: len(received) == 60)
+            assert client.closed is None
+    assert received == [f"{number:4}" for number in range(60)]
+
+
+async def test_a_handler_that_fails_with_a_long_name_closes_its_connection():
+    async def fails(websocket):
+        raise type("E" * 200, (Exception,), {})
+
+    async with serve(fails) as server, connect(server.url) as client:
+        await client.wait_closed()
+        assert (client.close_code, client.close_reason) == (1011, "E" * 123)
+
+
 async def test_what_was_left_undecoded_arrives_once_and_in_order():
     side = Stepwise(Deflate(DeflateOptions(client_no_context_takeover=True), client=False))
     sent = [f"{number}:" + "x" * 60_000 for number in range(300)]

@@ -2,6 +2,7 @@
 
 import itertools
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -254,3 +255,48 @@ def test_the_table_is_complete():
             assert TRANSITIONS[state, action] is State.CLOSED
     assert TRANSITIONS[State.OPEN, "send close"] is State.CLOSE_SENT
     assert (State.CLOSED, "send close") not in TRANSITIONS
+
+
+def test_what_follows_a_final_deflate_block_is_not_collected():
+    connection = Connection(deflate=Deflate(DeflateOptions(), client=False))
+    final = encode_frame(Frame(Opcode.TEXT, b"\x03\x00", fin=False, rsv1=True), b"abcd")
+    assert connection.receive(final) == []
+    more = encode_frame(Frame(Opcode.CONTINUATION, bytes(100_000), fin=False), b"abcd")
+    (closed,) = connection.receive(more)
+    assert (closed.code, closed.error.rule) == (1007, "RFC 7692 §7.2.3.4")
+
+
+def test_a_final_block_and_what_may_follow_it_are_a_message():
+    connection = Connection(deflate=Deflate(DeflateOptions(), client=False))
+    hello = bytes.fromhex("f3 48 cd c9 c9 07 00 00")  # the RFC's own example
+    assert connection.receive(encode_frame(Frame(Opcode.TEXT, hello, rsv1=True), b"abcd")) == [TextMessage("Hello")]
+    assert connection.receive(encode_frame(Frame(Opcode.TEXT, hello, rsv1=True), b"abcd")) == [TextMessage("Hello")]
+
+
+@pytest.mark.parametrize("step", [1, 2, 7])
+def test_tiny_pieces_cost_what_they_carry(step):
+    connection, size = Connection(), 200_000
+    data = encode_frame(Frame(Opcode.BINARY, b"\x81" * size), b"abcd")[:-1]
+    tracemalloc.start()
+    try:
+        for start in range(0, len(data), step):
+            connection.receive(data[start : start + step], 1 << 20)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * size
+
+
+def test_bad_utf8_is_found_in_whatever_pieces_it_comes():
+    text = "Grüße 😀".encode() * 50
+    for cut in range(1, 40):
+        bad = text[: 7 * cut] + b"\xff" + text
+        data = encode_frame(Frame(Opcode.TEXT, bad[:200], fin=False), b"abcd")
+        data += encode_frame(Frame(Opcode.CONTINUATION, bad[200:]), b"abcd")
+        connection, events = Connection(), []
+        for start in range(0, len(data), cut):
+            events += connection.receive(data[start : start + cut])
+            if events:
+                break
+        assert events[0].code == 1007
+        assert start <= 7 * cut + 16 + cut + 8, "as soon as it is there"
