@@ -21,7 +21,7 @@ from typing import Self
 from rtlab.errors import ConnectionClosed, UsageError
 from rtlab.servers.inbox import INBOX_BYTES, Inbox
 from rtlab.servers.options import Options
-from rtlab.servers.pings import Pings
+from rtlab.servers.pings import Pings, until_overdue
 from rtlab.wire.frames import CloseCode
 from rtlab.wire.handshake import Request, Response, Upgrade
 from rtlab.wire.protocol import (
@@ -341,14 +341,7 @@ class WebSocket(asyncio.Protocol):
 
     async def _keep_alive(self, interval_s: float) -> None:
         with contextlib.suppress(ConnectionClosed):
-            while True:
-                await asyncio.sleep(interval_s)
-                try:
-                    async with asyncio.timeout(self.options.ping_timeout):
-                        await self.ping()
-                except TimeoutError:
-                    if not self._reading:  # its pong stands behind what we have not read
-                        continue
-                    self._keeper = None  # close() must not cancel the task that runs it
-                    await self.close(CloseCode.INTERNAL_ERROR, "keep-alive ping timed out")
-                    return
+            # Nobody is to blame for a pong that stands behind what we have not read.
+            await until_overdue(interval_s, self.options.ping_timeout, self.ping, lambda: not self._reading)
+            self._keeper = None  # close() must not cancel the task that runs it
+            await self.close(CloseCode.INTERNAL_ERROR, "keep-alive ping timed out")

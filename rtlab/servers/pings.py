@@ -1,6 +1,7 @@
 """Pings that have been sent, and the pongs that answer them (RFC 6455 §5.5.2).
 
-What lives here: `Pings`, which measures how long each took. It must not know the socket; `connection` sends.
+What lives here: `Pings`, which measures how long each took, and `until_overdue`, which sends one after the other. They
+must not know the socket; `connection` sends.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from rtlab.errors import ConnectionClosed
 from rtlab.wire.protocol import Closed
 
-__all__ = ["Pings"]
+__all__ = ["Pings", "until_overdue"]
 
 
 class Pings:
@@ -52,3 +53,27 @@ class Pings:
             if not future.done():
                 future.set_exception(ConnectionClosed(closed.code, closed.reason, clean=closed.clean))
                 future.exception()  # whoever awaited it may be gone
+
+
+async def until_overdue(
+    interval_s: float, timeout_s: float | None, ping: Callable[[], Awaitable[object]], excused: Callable[[], bool]
+) -> None:
+    """Ping again and again until a pong is overdue.
+
+    Args:
+        interval_s: seconds between two.
+        timeout_s: seconds that each may take; None for ever.
+        ping: sends one and waits for its pong.
+        excused: whether it is not the peer's fault.
+
+    Raises:
+        ConnectionClosed: the connection ended before.
+    """
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await ping()
+        except TimeoutError:
+            if not excused():
+                return
