@@ -115,7 +115,8 @@ def test_every_limit_holds_and_the_next_check_starts_afresh(grade_tiny, before, 
     submission = (
         f"import os, socket, subprocess, time; keep = []\ndef first():\n    {body}\ndef second():\n    return 42\n"
     )
-    first, second = grade_tiny(before + TWO, submission, every=True, limits=ProcessLimits(deadline_s=1))
+    limits = ProcessLimits(deadline_s=1 if "after 1 s" in sentence else 5)
+    first, second = grade_tiny(before + TWO, submission, every=True, limits=limits)
     assert first.verdict is Verdict.FAILED
     assert sentence in first.message
     assert second.message == ""
