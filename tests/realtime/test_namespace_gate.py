@@ -207,3 +207,11 @@ async def test_sessions_and_rooms_are_there_until_the_disconnect_handler_is_done
         client = await lab.client()
         await client.transport.raw.close()
         await journal.until("alice", True)
+
+
+async def test_guards_that_are_set_later_hold():
+    async with serving() as (sio, lab, _):
+        sio.guards = sio.guards.without("name_unknown_namespaces")
+        client = Client(lab, await lab.websocket())
+        await client.send(Packet(PacketType.CONNECT, "/nowhere"))
+        assert (await client.receive()).data == "Unable to connect"
