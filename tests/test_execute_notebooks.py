@@ -99,7 +99,9 @@ def test_ctrl_c_ends_the_kernel_too(tmp_path: Path) -> None:
             process.kill()
             raise
         _, said = process.communicate(timeout=WAIT_S)
-    assert (process.returncode, said) == (130, "Interrupted. The notebook that was running is as it was.\n")
+    assert process.returncode == 130
+    # ipykernel may complain before that of being ended while it begins
+    assert said.endswith("Interrupted. The notebook that was running is as it was.\n")
     assert path.read_bytes() == before
     assert not psutil.pid_exists(int(running.read_text()))
 
