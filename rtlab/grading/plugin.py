@@ -197,7 +197,7 @@ def _write_points(terminal: TerminalReporter, reports: list[Any], config: pytest
         score = ExerciseResult(exercise.id, checks)
         left_out = len(exercise.checks) - len(checks)
         note = f" ({left_out} of its {len(exercise.checks)} checks not run)" if left_out else ""
-        for line in lines_of(score, note):
+        for line in lines_of(score, note, exercise.max):
             for words in line:
                 terminal.write(words.text, **COLOURS[words.style])
             terminal.write_line("")

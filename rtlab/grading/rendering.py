@@ -48,14 +48,15 @@ COLOURS = {
 """For HTML: the theme's own colours in JupyterLab, and elsewhere some that can be read on white and on black."""
 
 
-def lines_of(result: ExerciseResult, note: str = "") -> list[Line]:
+def lines_of(result: ExerciseResult, note: str = "", most: int | None = None) -> list[Line]:
     """An exercise's results, in lines.
 
     Args:
         result: of the exercise.
         note: stands behind its points.
+        most: points that could be made, where not all of its checks were run.
     """
-    lines: list[Line] = [(Words(f"{score(result)}{note}", Style.TITLE),)]
+    lines: list[Line] = [(Words(f"{score(result, most)}{note}", Style.TITLE),)]
     for check in result.checks:
         verdict = Words(f"  {check.label}", style_of(check))
         lines.append((verdict, Words(f" {check.points}/{check.max}  {check.name}")))
@@ -69,9 +70,9 @@ def detail(check: CheckResult) -> list[Line]:
     return said + [(Words(f"| {line}", Style.OUTPUT),) for line in check.output]
 
 
-def score(result: ExerciseResult) -> str:
+def score(result: ExerciseResult, most: int | None = None) -> str:
     """An exercise and its points, in words."""
-    return f"{result.id}: {result.points} of {result.max} points"
+    return f"{result.id}: {result.points} of {result.max if most is None else most} points"
 
 
 def style_of(check: CheckResult) -> Style:

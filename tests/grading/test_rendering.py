@@ -31,6 +31,10 @@ def test_the_lines():
     ]
 
 
+def test_a_part_of_the_checks_is_a_part_of_the_points():
+    assert as_text(lines_of(RESULT, "", 12)).startswith("00_hello: 2 of 12 points\n")
+
+
 def test_every_verdict_has_a_style_that_is_not_plain():
     styles = [line[0].style for line in lines_of(RESULT) if re.match(r"  \S", line[0].text)]
     assert styles == [Style.PASSED, Style.FAILED, Style.OPEN, Style.OPEN]
