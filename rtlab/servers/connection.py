@@ -332,6 +332,10 @@ class WebSocket(asyncio.Protocol):
         if not self._reading:
             self._decode()
 
+    def _pong_may_wait(self) -> bool:
+        """Whether a pong may stand behind messages that our handler has not taken; not where the peer takes nothing."""
+        return not self._reading and self._writable is None
+
     def _require_open(self) -> Connection:
         if self.closed is not None:
             raise ConnectionClosed(self.closed.code, self.closed.reason, clean=self.closed.clean)
@@ -341,7 +345,6 @@ class WebSocket(asyncio.Protocol):
 
     async def _keep_alive(self, interval_s: float) -> None:
         with contextlib.suppress(ConnectionClosed):
-            # Nobody is to blame for a pong that stands behind what we have not read.
-            await until_overdue(interval_s, self.options.ping_timeout, self.ping, lambda: not self._reading)
+            await until_overdue(interval_s, self.options.ping_timeout, self.ping, self._pong_may_wait)
             self._keeper = None  # close() must not cancel the task that runs it
             await self.close(CloseCode.INTERNAL_ERROR, "keep-alive ping timed out")

@@ -377,6 +377,24 @@ async def test_a_peer_whose_pong_we_do_not_read_is_not_cut_off():
     assert received == [f"{number:4}" for number in range(60)]
 
 
+async def test_a_peer_that_takes_nothing_is_cut_off_although_we_do_not_read_it():
+    ended = asyncio.Event()
+
+    async def waits(websocket):
+        await websocket.wait_closed()
+        ended.set()
+
+    pings = encode_frame(Frame(Opcode.PING, b"x" * 125), b"abcd") * 2_000
+    async with serve(waits, ping_interval=0.05, ping_timeout=0.2, close_timeout=0.1) as server:
+        async with raw(server.url, REQUEST) as (_, writer):
+            writer.transport.pause_reading()
+            (side,) = await until(lambda: server.connections)
+            while side._writable is None or side._reading:
+                writer.write(pings)
+                await asyncio.sleep(0)
+            await ended.wait()
+
+
 async def test_a_handler_that_fails_with_a_long_name_closes_its_connection():
     async def fails(websocket):
         raise type("E" * 200, (Exception,), {})
