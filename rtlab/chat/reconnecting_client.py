@@ -225,8 +225,6 @@ class ReconnectingClient:
     async def _disconnected(self, reason: str) -> None:
         self._here.clear()
         await self._record(Event("disconnect", reason))
-        if reason in {"server disconnect", "client disconnect"}:
-            await self._end()  # python-socketio's client does not come back from these
 
     async def _end(self, *_: Any) -> None:
         self._ended = True

@@ -52,8 +52,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         super().__init__(**{**options, "async_mode": "aiohttp"})
         self.guards = guards
         # python-engineio's own logger is silent unless it is asked for; why a client was cut off is wanted without that
-        own = options.get("logger") in {None, False}
-        self.ends_log = logging.getLogger("rtlab.realtime") if own else self.logger
+        self.ends_log = self.logger if options.get("logger") else logging.getLogger("rtlab.realtime")
         """Where each end of a session is one line, with its reason: the logger "rtlab.realtime", or the one given."""
         self.monitors = options.get("monitor_clients") is not False
         self.sockets: dict[str, Session] = {}

@@ -19,6 +19,7 @@ from aiohttp import web
 
 from rtlab.realtime.limits import CLOSE_S
 from rtlab.realtime.message import Message
+from rtlab.wire.frames import cut_reason
 
 __all__ = ["PollingTransport", "WebSocketTransport"]
 
@@ -141,7 +142,7 @@ class WebSocketTransport:
         """Do the closing handshake (RFC 6455 §7.1.2) as far as the peer takes part, and end TCP in any case."""
         try:
             async with asyncio.timeout(CLOSE_S):
-                await self._ws.close(code=code, message=why.encode()[:123])
+                await self._ws.close(code=code, message=cut_reason(why).encode())
         except TimeoutError:
             pass
         finally:

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 __all__ = ["STOP_S", "Close", "describe", "load", "resolve", "run_app"]
 
-DRAIN_S = 10.0
-"""Seconds that an app may drain. In a child it has `supervisor.GRACE_S` for everything."""
 logger = logging.getLogger(__name__)
 
+DRAIN_S = 10.0
+"""Seconds that an app may drain. In a child it has `supervisor.GRACE_S` for everything."""
 STOP_S = 0.5
 """Seconds that handlers have to end by themselves when a server stops. Then they are cancelled: a person waits."""
 
@@ -89,10 +89,9 @@ async def run_app(app: object, listener: socket.socket) -> Close:
     return stop
 
 
-async def _drain(app: object) -> None:
+async def _drain(app: Any) -> None:
     """What an app has under `draining.DRAIN`, while it still listens."""
-    aiohttp_web = sys.modules.get("aiohttp.web")
-    if aiohttp_web is None or not isinstance(app, aiohttp_web.Application):
+    if not _is_aiohttp(app):
         return
     from rtlab.servers.draining import DRAIN
 
@@ -105,8 +104,7 @@ async def _drain(app: object) -> None:
 
 
 async def _run(app: object, listener: socket.socket) -> Close:
-    aiohttp_web = sys.modules.get("aiohttp.web")
-    if aiohttp_web is not None and isinstance(app, aiohttp_web.Application):
+    if _is_aiohttp(app):
         return await _run_aiohttp(app, listener)
     socketio = sys.modules.get("socketio")
     if socketio is not None and isinstance(app, socketio.AsyncServer):
@@ -149,6 +147,12 @@ def load(target: str) -> object:
         except AttributeError:
             raise UsageError(f"Module {module_name!r} has no {path!r}, which {target!r} asks for.") from None
     return found
+
+
+def _is_aiohttp(app: object) -> bool:
+    """Whether it is aiohttp's. If nobody has imported that, it is not."""
+    aiohttp_web = sys.modules.get("aiohttp.web")
+    return aiohttp_web is not None and isinstance(app, aiohttp_web.Application)
 
 
 def describe(app: object) -> str:

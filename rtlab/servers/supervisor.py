@@ -216,14 +216,12 @@ class Child:
         if self._closed:
             return
         self._closed = True
-        self._wake_watchdog()
         if self.poll() is None:
             self._signal_group(signal.SIGTERM)
             try:
                 self.wait(self.grace_s)
             except TimeoutError:
                 self._signal_group(signal.SIGKILL)
-                self._wake_watchdog()
                 self.wait()
         self._close_lifeline()
 
@@ -232,7 +230,6 @@ class Child:
         if self._closed:
             return
         self._closed = True
-        self._wake_watchdog()
         try:
             if self.poll() is None:
                 self._signal_group(signal.SIGTERM)
@@ -241,7 +238,6 @@ class Child:
                         await self.wait_async()
                 except TimeoutError:
                     self._signal_group(signal.SIGKILL)
-                    self._wake_watchdog()
                     await self.wait_async()
         finally:
             self._close_lifeline()
@@ -301,6 +297,7 @@ class Child:
             self._watchdog.send_signal(signal.SIGCONT)
 
     def _signal_group(self, number: int) -> None:
+        self._wake_watchdog()  # or nobody says what came of it
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 

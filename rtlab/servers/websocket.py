@@ -24,14 +24,12 @@ from rtlab.servers.apps import Close
 from rtlab.servers.connection import WebSocket
 from rtlab.servers.options import Options
 from rtlab.wire import handshake
-from rtlab.wire.frames import CloseCode
+from rtlab.wire.frames import CloseCode, cut_reason
 from rtlab.wire.handshake import Headers, Request, Response
 from rtlab.wire.protocol import Closed
 
 __all__ = ["Endpoint", "Handler", "Options", "WebSocket", "WebSocketServer", "connect", "serve"]
 
-CLOSE_REASON_BYTES = 123
-"""Bytes that a close reason may have (RFC 6455 §5.5.1)."""
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[WebSocket], Awaitable[None]]
@@ -108,8 +106,7 @@ class WebSocketServer:
         except Exception as error:
             if side.closed is None:
                 logger.exception("the handler of %r failed", side)
-                name = type(error).__name__.encode()[:CLOSE_REASON_BYTES].decode(errors="ignore")
-                code, reason = CloseCode.INTERNAL_ERROR, name
+                code, reason = CloseCode.INTERNAL_ERROR, cut_reason(type(error).__name__)
         finally:
             self.connections.discard(side)
         await side.close(code, reason)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from rtlab.errors import ProtocolError
 
-__all__ = ["CloseCode", "Frame", "FrameParser", "Opcode", "apply_mask", "encode_frame"]
+__all__ = ["CloseCode", "Frame", "FrameParser", "Opcode", "apply_mask", "cut_reason", "encode_frame"]
 
 FIN = 0b1000_0000
 """First octet: the final fragment of a message (§5.2)."""
@@ -99,6 +99,11 @@ class Frame:
 
 
 _OPCODES = {int(opcode): opcode for opcode in Opcode}
+
+
+def cut_reason(text: str) -> str:
+    """As much of a text as fits into a close frame behind the code (§5.5.1): 123 bytes in UTF-8, whole characters."""
+    return text.encode()[: CONTROL_LIMIT - 2].decode(errors="ignore")
 
 
 def apply_mask(payload: bytes, key: bytes, offset: int = 0) -> bytes:

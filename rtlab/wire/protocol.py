@@ -18,7 +18,7 @@ from rtlab.errors import ProtocolError, UsageError
 from rtlab.wire.assembling import MAX_FRAGMENTS, MAX_MESSAGE_SIZE, MessageAssembler, not_utf8
 from rtlab.wire.deflate import Deflate
 from rtlab.wire.events import BinaryMessage, Closed, Event, Ping, Pong, TextMessage
-from rtlab.wire.frames import CONTROL_LIMIT, CloseCode, Frame, FrameParser, Opcode, encode_frame
+from rtlab.wire.frames import CONTROL_LIMIT, CloseCode, Frame, FrameParser, Opcode, cut_reason, encode_frame
 
 __all__ = [
     "MAX_FRAGMENTS",
@@ -241,8 +241,8 @@ class Connection:
 
     def _fail(self, error: ProtocolError) -> Closed:
         if self.state is State.OPEN:
-            reason = error.problem.encode()[: CONTROL_LIMIT - 2].decode(errors="ignore")
-            self._send(Frame(Opcode.CLOSE, error.code.to_bytes(2, "big") + reason.encode()))
+            reason = cut_reason(error.problem).encode()
+            self._send(Frame(Opcode.CLOSE, error.code.to_bytes(2, "big") + reason))
         self._move("fail")
         return Closed(int(error.code), error.problem, clean=False, error=error)
 

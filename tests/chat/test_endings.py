@@ -5,7 +5,6 @@ JavaScript client; what it shows of an end is looked at in a browser (tests/brow
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Awaitable, Callable
@@ -20,6 +19,7 @@ from eventually import until
 
 import rtlab
 from rtlab.chat import CHAT, Limits, connect, create_app
+from rtlab.instruments.relay import Relay
 from rtlab.servers.accepting import stop_accepting
 
 pytestmark = pytest.mark.timeout(WAIT_S * 4)
@@ -33,45 +33,45 @@ class Line:
     """What lies between a client and a server, and can be cut: TCP ends on both sides without a word."""
 
     def __init__(self, port: int) -> None:
-        self._upstream = port
-        self._writers: set[asyncio.StreamWriter] = set()
-        self._carrying: set[Any] = set()
+        self._upstream = ("127.0.0.1", port)
+        self._relays: list[Relay] = []
 
     async def open(self) -> str:
         """Gives the address on this side."""
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self._server = await asyncio.start_server(self._carry, sock=self._listener)
+        self._server = await asyncio.get_running_loop().create_server(self._accepted, sock=self._listener)
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._carrying.add(asyncio.current_task())
-        try:
-            upstream, up = await asyncio.open_connection("127.0.0.1", self._upstream)
-        except ConnectionError:
-            writer.close()
-            return
-        self._writers |= {writer, up}
-        await asyncio.gather(self._pump(reader, up), self._pump(upstream, writer))
-
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            while data := await reader.read(65536):
-                writer.write(data)
-        writer.close()
-        self._writers.discard(writer)
+    def _accepted(self) -> asyncio.Protocol:
+        self._relays.append(Relay(self, self._upstream))
+        return self._relays[-1].client
 
     async def cut(self) -> None:
         """Everything that is connected now."""
-        for writer in list(self._writers):
-            writer.transport.abort()
+        for relay in self._relays:
+            relay.abort()
 
     async def close(self) -> None:
         """No line any more."""
         await stop_accepting(self._listener)
         self._server.close()
-        while not all(task.done() for task in self._carrying):
-            await self.cut()
-            await asyncio.wait(self._carrying)
+        await self.cut()
+        await asyncio.gather(*(relay.closed.wait() for relay in self._relays))
+
+    # What a relay tells
+
+    def receive(self, *_: Any) -> None:
+        """It goes on as it came."""
+
+    def end(self, *_: Any) -> None:
+        """So does an end."""
+
+    def gone(self, _: Relay) -> None:
+        """Both ends are closed."""
+
+    def refusal(self, _: str) -> bytes:
+        """There is no server: the client is told nothing, at once."""
+        return b""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
@@ -47,10 +48,9 @@ async def test_a_client_that_is_closed_while_it_tries_to_come_back_stops(transpo
         assert not alice.connected
 
 
-@pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
-async def test_a_client_is_closed_while_a_server_accepts_and_says_nothing(transports):
-    app = create_app(secret=SECRET)
-    server = await rtlab.start(app, name="gone")
+@asynccontextmanager
+async def saying_nothing(port):
+    """A server that accepts and says nothing, from when somebody has come to it."""
     asked = asyncio.Event()
 
     async def silent(reader, writer):
@@ -58,14 +58,21 @@ async def test_a_client_is_closed_while_a_server_accepts_and_says_nothing(transp
         await reader.read()
         writer.close()
 
+    async with await asyncio.start_server(silent, "127.0.0.1", port):
+        await asked.wait()
+        yield
+
+
+@pytest.mark.parametrize("transports", TRANSPORTS.values(), ids=TRANSPORTS)
+async def test_a_client_is_closed_while_a_server_accepts_and_says_nothing(transports):
+    app = create_app(secret=SECRET)
+    server = await rtlab.start(app, name="gone")
     async with connect(server.url, token=token("alice"), transports=transports, reconnection_delay=0.01) as alice:
         app[rtlab.chat.CHAT].hurry()
         await server.stop()
-        mute = await asyncio.start_server(silent, "127.0.0.1", server.port)
-        await asked.wait()
-        async with asyncio.timeout(WAIT_S):
-            await alice.close()
-        mute.close()
+        async with saying_nothing(server.port):
+            async with asyncio.timeout(WAIT_S):
+                await alice.close()
         with pytest.raises(rtlab.chat.ChatError, match="over"):
             await alice.next("never", within_s=WAIT_S)
 
@@ -90,16 +97,8 @@ async def test_a_server_that_says_nothing_is_tried_again(monkeypatch):
         await alice.next("connect")
         app[rtlab.chat.CHAT].hurry()
         await first.stop()
-        asked = asyncio.Event()
-
-        async def silent(reader, writer):
-            asked.set()
-            await reader.read()
-            writer.close()
-
-        mute = await asyncio.start_server(silent, "127.0.0.1", first.port)
-        await asked.wait()
-        mute.close()
+        async with saying_nothing(first.port):
+            pass
         async with rtlab.serve(create_app(secret=SECRET), port=first.port):
             await alice.next("connect", within_s=WAIT_S)
 

@@ -21,7 +21,7 @@ from rtlab.grading.messages import (
 )
 from rtlab.grading.results import Verdict
 
-ORDER = Order("test_it", "/a/b.py", "", {"rtlab.wire": "Use hashlib."}, "rtlab reset 00", "trace.txt", "/tmp/1")
+ORDER = Order("test_it", "/a/b.py", "", {"rtlab.wire": "Use hashlib."}, "rtlab reset 00", "trace.txt", "/a/1")
 SPOKEN = Spoken(Verdict.FAILED, "expected 1; got 2", "check", "")
 
 
