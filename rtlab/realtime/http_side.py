@@ -122,7 +122,7 @@ class HttpSide:
         session.transport = socket
         session.open()
         session.send(hello)
-        return await self._read(request, session, ws)
+        return await self._read(request, session, ws, socket)
 
     async def _poll(self, request: web.Request, session: Session, polling: PollingTransport) -> web.Response:
         """A GET, which waits until there is something to say (Engine.IO protocol v4, HTTP long-polling)."""
@@ -213,20 +213,23 @@ class HttpSide:
         finally:
             session.upgrading, session.probed = None, False
         if session.transport.name == socket.name:
-            return await self._read(request, session, ws)
+            return await self._read(request, session, ws, socket)
         # It went wrong, and the session goes on with polling; or it was closed meanwhile, and the client hears it here.
         await socket.close(session.close_code, session.closed or "expected a probe, then an upgrade")
         return ws
 
-    async def _read(self, request: web.Request, session: Session, ws: web.WebSocketResponse) -> web.WebSocketResponse:
+    async def _read(
+        self, request: web.Request, session: Session, ws: web.WebSocketResponse, socket: WebSocketTransport
+    ) -> web.WebSocketResponse:
         """Take what a WebSocket brings until it ends."""
         reason = Reason.TRANSPORT_CLOSE
         try:
-            while not session.closed:
-                packet = await _next(ws)
-                if packet is None:
-                    break
-                await session.receive(packet)
+            async with socket.reading():
+                while not session.closed:
+                    packet = await _next(ws)
+                    if packet is None:
+                        break
+                    await session.receive(packet)
         except ProtocolError as error:
             session.violate(error)
         except WebSocketError as error:  # a message that is too large, or no WebSocket: aiohttp has closed it

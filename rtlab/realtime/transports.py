@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from aiohttp import web
 
@@ -118,6 +119,9 @@ class WebSocketTransport:
         self._limit = limit
         self._overflow = overflow
         self._unchecked = 0
+        self._reading: asyncio.Timeout | None = None
+        self._unread = asyncio.Event()
+        self._unread.set()
 
     @property
     def queued_bytes(self) -> int:
@@ -138,10 +142,31 @@ class WebSocketTransport:
                     return
         self._transport.write(frames)
 
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[None]:
+        """For whoever reads from it: the block ends where it stands when the socket is closed.
+
+        aiohttp reads on to the peer's close frame only if nobody else is reading. Otherwise it closes TCP at once, and
+        what the peer is just sending makes that a reset, which takes our last words away from it.
+        """
+        self._unread.clear()
+        try:
+            async with asyncio.timeout(None) as self._reading:
+                yield
+        except TimeoutError:
+            if self._reading is None or not self._reading.expired():
+                raise
+        finally:
+            self._reading = None
+            self._unread.set()
+
     async def close(self, code: int, why: str) -> None:
         """Do the closing handshake (RFC 6455 §7.1.2) as far as the peer takes part, and end TCP in any case."""
         try:
             async with asyncio.timeout(CLOSE_S):
+                if self._reading is not None:
+                    self._reading.reschedule(0)  # that is now
+                await self._unread.wait()
                 await self._ws.close(code=code, message=cut_reason(why).encode())
         except TimeoutError:
             pass

@@ -8,7 +8,9 @@ from realtime.conformance.lab import Client
 from realtime.serving import CONNECT, DISCONNECT, SERIALIZERS, echoes, serving
 from socketio.exceptions import ConnectionRefusedError as RefusedByHandler
 
+import rtlab
 from rtlab.realtime import Guards
+from rtlab.realtime.endings import Reason
 from rtlab.wire.socketio import Packet, PacketType
 
 
@@ -215,3 +217,32 @@ async def test_guards_that_are_set_later_hold():
         client = Client(lab, await lab.websocket())
         await client.send(Packet(PacketType.CONNECT, "/nowhere"))
         assert (await client.receive()).data == "Unable to connect"
+
+
+TALKS_ON = """
+const ends = [];
+for (let each = 0; each < 8; each++) {
+  const socket = io(url, { transports: ["websocket"], reconnection: false, forceNew: true });
+  await once(socket, "connect");
+  const timer = setInterval(() => { for (let n = 0; n < 200; n++) socket.emit("talk", "y".repeat(500)); }, 1);
+  const ended = once(socket, "disconnect");
+  socket.emit("enough");
+  ends.push((await ended)[0]);
+  clearInterval(timer);
+}
+return ends;
+"""
+
+
+async def test_who_is_put_out_while_it_talks_hears_of_it():
+    """TCP that is closed with data unread is reset, and a reset takes the DISCONNECT away that was sent before."""
+    async with serving() as (sio, lab, _):
+
+        @sio.event
+        async def enough(sid):
+            session = sio.eio.sockets[sio.manager.eio_sid_from_sid(sid, "/")]
+            await sio.disconnect(sid)
+            session.close(Reason.SERVER_DISCONNECT)
+
+        run = await rtlab.node(TALKS_ON, url=lab.url.partition("/socket.io")[0])
+        assert run.value == ["io server disconnect"] * 8
