@@ -29,7 +29,8 @@ chat:userJoined, chat:userLeft and chat:typing say {username, room}; room:userJo
 A message, from a client to all in its room:
 
 1. `rtlab.realtime` (its docstring has the way up to here) calls the handler that `chat` has put at each namespace;
-2. ``Chat._handle`` finds the client among the `connections`, charges its rate (`rate`), and calls a method of `events`;
+2. ``Chat._handle`` finds the client among the `connections`, charges its rate (a `rtlab.realtime.budgets.Bucket`), and
+   calls a method of `events`;
 3. there `payloads` reads what it says, `presence` knows whether it is in the room, and a store (``stores/``) keeps it;
 4. it is emitted to the room through `rtlab.realtime`, and the method's result is the acknowledgement.
 

@@ -15,7 +15,7 @@ from typing import Any
 from rtlab.chat.auth import Identity
 from rtlab.chat.clock import Clock
 from rtlab.chat.limits import Limits
-from rtlab.chat.rate import Bucket
+from rtlab.realtime.budgets import Bucket
 
 __all__ = ["ChatConnection", "Connections", "Visitor"]
 

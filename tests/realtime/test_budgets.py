@@ -1,6 +1,6 @@
 """The token bucket, with a clock of the test's own."""
 
-from rtlab.chat.rate import Bucket
+from rtlab.realtime.budgets import Bucket
 
 
 def test_a_burst_then_the_rate():
@@ -33,3 +33,34 @@ def test_a_clock_that_goes_back_gives_nothing():
     assert not bucket.take(5.0)
     assert not bucket.take(10.5)
     assert bucket.take(11.0)
+
+
+def test_what_costs_more_takes_more():
+    bucket = Bucket(per_s=1, burst=10, now=0.0)
+    assert bucket.take(0.0, 8)
+    assert not bucket.take(0.0, 3)
+    assert bucket.take(1.0, 3)
+
+
+def test_what_costs_more_than_a_burst_waits_for_a_full_bucket():
+    bucket = Bucket(per_s=1, burst=10, now=0.0)
+    assert bucket.take(0.0, 1)
+    assert not bucket.take(0.5, 25)
+    assert bucket.take(1.0, 25)
+    assert not bucket.take(15.0, 1), "it is owed"
+    assert bucket.take(17.0, 1)
+
+
+def test_whoever_does_it_in_any_case_waits_for_what_is_owed():
+    bucket = Bucket(per_s=10, burst=5, now=0.0)
+    assert bucket.debt(0.0, 5) == 0
+    assert bucket.debt(0.0, 5) == 0.5
+    assert bucket.debt(0.5, 1) == 0.1
+
+
+def test_a_full_bucket_need_not_be_kept():
+    bucket = Bucket(per_s=1, burst=2, now=0.0)
+    assert bucket.is_full(0.0)
+    bucket.take(0.0)
+    assert not bucket.is_full(0.5)
+    assert bucket.is_full(1.0)
