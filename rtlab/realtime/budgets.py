@@ -1,12 +1,13 @@
 """How much somebody may do in a time: token buckets, for `rtlab.realtime` and for applications above it.
 
-What lives here: `Bucket`, and the two questions that are asked of one: may this be done now, and how long has whoever
-did it to wait. It has no clock: whoever asks says what time it is. It must not know what is counted.
+What lives here: `Bucket`, which answers two questions: may this be done now, and how long has whoever did it to wait;
+and `PacketBudget`, what one connection may send. They have no clock: whoever asks says what time it is. They must not
+know sockets.
 """
 
 from __future__ import annotations
 
-__all__ = ["Bucket"]
+__all__ = ["Bucket", "PacketBudget"]
 
 
 class Bucket:
@@ -56,3 +57,29 @@ class Bucket:
         self._filled_at = max(now, self._filled_at)
         if self._tokens >= self._burst:
             self.breaches = 0
+
+
+class PacketBudget:
+    """What one connection may send in a time: packets, and bytes.
+
+    Args:
+        packets_per_s: how many on average; None for any number.
+        bytes_per_s: the same for bytes.
+        burst_s: seconds of that which may come at once.
+        now: seconds, of any clock that only goes forward.
+    """
+
+    __slots__ = ("_bytes", "_packets")
+
+    def __init__(self, packets_per_s: float | None, bytes_per_s: float | None, burst_s: float, now: float) -> None:
+        self._packets = packets_per_s and Bucket(packets_per_s, packets_per_s * burst_s, now)
+        self._bytes = bytes_per_s and Bucket(bytes_per_s, bytes_per_s * burst_s, now)
+
+    def take(self, now: float, packets: int, size: int) -> float:
+        """So many packets of so many bytes in all have come; gives the seconds until more may be read, 0 for none."""
+        waits = 0.0
+        if self._packets:
+            waits = self._packets.debt(now, packets)
+        if self._bytes:
+            waits = max(waits, self._bytes.debt(now, size))
+        return waits

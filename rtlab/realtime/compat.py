@@ -11,12 +11,15 @@ import inspect
 
 import engineio
 import socketio
+from aiohttp.web_protocol import RequestHandler
 from engineio.async_drivers import aiohttp as driver
 
 from rtlab.errors import UsageError
 
 __all__ = ["ATTRIBUTES", "NAMES", "check", "check_made", "moved"]
 
+SLOTS = {(RequestHandler, "_payload_parser")}
+"""What is no method: where `metering` stands in for aiohttp's reader of frames."""
 NAMES: dict[tuple[type | object, str], tuple[str, ...]] = {
     # below: what `Engine` overrides or calls
     (engineio.AsyncServer, "_cors_allowed_origins"): ("self", "environ"),
@@ -34,7 +37,6 @@ NAMES: dict[tuple[type | object, str], tuple[str, ...]] = {
     (socketio.AsyncServer, "_handle_eio_connect"): ("self", "eio_sid", "environ"),
     (socketio.AsyncServer, "_handle_eio_disconnect"): ("self", "eio_sid", "reason"),
     (socketio.AsyncServer, "_handle_eio_message"): ("self", "eio_sid", "data"),
-    (socketio.AsyncServer, "_handle_event"): ("self", "eio_sid", "namespace", "id", "data"),
     (socketio.AsyncServer, "_handle_event_internal"): (
         "self",
         "server",
@@ -67,7 +69,7 @@ ATTRIBUTES = {
 
 def moved() -> list[str]:
     """What is not as it was, one line each: ``AsyncServer._send_packet(self, pkt), expected (self, eio_sid, pkt)``."""
-    found = []
+    found = [f"{owner.__name__}.{name} is gone" for owner, name in SLOTS if not hasattr(owner, name)]
     for (owner, name), expected in NAMES.items():
         where = f"{getattr(owner, '__name__', owner)}.{name}"
         member = getattr(owner, name, None)

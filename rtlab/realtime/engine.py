@@ -19,6 +19,7 @@ from aiohttp import web
 from engineio import packet as engineio_packet
 
 from rtlab.errors import ProtocolError, UsageError
+from rtlab.realtime.admission import Admission
 from rtlab.realtime.endings import Reason
 from rtlab.realtime.guards import Guards
 from rtlab.realtime.http_side import HttpSide
@@ -26,13 +27,22 @@ from rtlab.realtime.limits import CLOSE_S, LONGEST_PING_S, SOCKET_ID_PREFIX
 from rtlab.realtime.message import Message
 from rtlab.realtime.session import Session, is_cancelled
 from rtlab.realtime.transports import PollingTransport
+from rtlab.servers.repeats import RepeatLog
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "errors_log"]
 
 CANCELS = 10
 """How often a shutdown cancels what does not end: python-socketio swallows it, and the next handler runs."""
 LINGER_S = 10.0
 """Seconds in which a client that polls can still fetch what the server said last before it closed the session."""
+
+
+def errors_log() -> logging.Logger:
+    """Where errors go unless an application gives a logger: below "rtlab.realtime", and nowhere twice."""
+    log = logging.getLogger("rtlab.realtime.errors")
+    if log.level == logging.NOTSET:
+        log.setLevel(logging.ERROR)  # below that python-socketio writes a line for each event
+    return log
 
 
 class Engine(engineio.AsyncServer):  # type: ignore[misc]
@@ -52,8 +62,14 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         super().__init__(**{**options, "async_mode": "aiohttp"})
         self.guards = guards
         # python-engineio's own logger is silent unless it is asked for; why a client was cut off is wanted without that
-        self.ends_log = self.logger if options.get("logger") else logging.getLogger("rtlab.realtime")
+        given = options.get("logger")
+        self.ends_log = self.logger if given and given is not errors_log() else logging.getLogger("rtlab.realtime")
         """Where each end of a session is one line, with its reason: the logger "rtlab.realtime", or the one given."""
+        self._repeats = RepeatLog(self.ends_log)
+        self.error_logger = RepeatLog(self.logger)
+        """What fails or is refused, where a client can make it do so again and again."""
+        self.admission = Admission(guards.max_unadmitted, guards.max_unadmitted_per_address)
+        """The sessions that are in no namespace."""
         self.monitors = options.get("monitor_clients") is not False
         self.sockets: dict[str, Session] = {}
         self.lingering: dict[str, Session] = {}
@@ -84,6 +100,18 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         session = Session(self, super().generate_id())
         self.sockets[session.sid] = session
         return session
+
+    def admit(self, sid: str) -> None:
+        """A client has been let into a namespace."""
+        self.admission.leave(sid)
+        self.sockets[sid].intake.admitted = True
+
+    def put_out(self, sid: str, address: str) -> None:
+        """A client is in no namespace any more."""
+        session = self.sockets.get(sid)
+        if session is not None and session.intake.admitted:
+            self.admission.wait(sid, address)
+            session.intake.admitted = False
 
     def transport(self, sid: str) -> str:
         """ "polling" or "websocket"."""
@@ -140,16 +168,17 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         except (Exception, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and is_cancelled():
                 raise
-            self.logger.exception("%s: a handler failed", session.sid)
+            self.error_logger.exception("handler", "%s: a handler failed", session.sid)
 
     async def ended(self, session: Session, reason: str) -> None:
         """A session is over."""
         try:
             await self.handlers["disconnect"](session.sid, reason)
         except Exception:
-            self.logger.exception("%s: a disconnect handler failed", session.sid)
+            self.error_logger.exception("disconnect", "%s: a disconnect handler failed", session.sid)
         finally:
             self.sockets.pop(session.sid, None)
+            self.admission.leave(session.sid)
             if (
                 reason == Reason.SERVER_DISCONNECT
                 and isinstance(session.transport, PollingTransport)
@@ -157,6 +186,16 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
             ):
                 self.lingering[session.sid] = session
                 asyncio.get_running_loop().call_later(LINGER_S, self._forget, session.sid)
+            else:
+                session.release()
+
+    def note_end(self, session: Session, level: int, detail: str) -> None:
+        """One line for each end of a client that was in a namespace; for others the first ones of a kind."""
+        line = "%s: closed, %s%s", session.sid, session.closed, f": {detail}" if detail else ""
+        if session.intake.admitted:
+            self.ends_log.log(level, *line)
+        else:
+            self._repeats.log(level, session.closed, *line)
 
     def _get_socket(self, sid: str) -> Session:
         return self.sockets[sid]
@@ -165,7 +204,9 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         await self.shutdown()
 
     def _forget(self, sid: str) -> None:
-        self.lingering.pop(sid, None)
+        session = self.lingering.pop(sid, None)
+        if session is not None:
+            session.release()
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

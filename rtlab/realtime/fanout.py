@@ -88,6 +88,7 @@ class Fanout(socketio.AsyncManager):  # type: ignore[misc]
                 held[sid].add(message)
             elif (session := sockets.get(eio_sid)) is not None:
                 session.send(message)
+        message.forget_frames()
 
 
 def guarded(manager: Any) -> Any:

@@ -12,9 +12,16 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from rtlab.errors import UsageError
 from rtlab.realtime.limits import (
     ATTACHMENTS_TIMEOUT_S,
+    BYTES_PER_S,
     CONNECT_TIMEOUT_S,
+    HEAD_BYTES,
+    MAX_HANDLERS,
+    MAX_NAMESPACES,
     MAX_PACKETS_PER_PAYLOAD,
     MAX_QUEUED_BYTES,
+    MAX_UNADMITTED,
+    MAX_UNADMITTED_PER_ADDRESS,
+    PACKETS_PER_S,
 )
 from rtlab.wire.socketio import MAX_ATTACHMENTS
 
@@ -54,7 +61,7 @@ class Guards:
     reserve_socket_ids: bool = True
     """Nobody enters a room that is named like a socket, except that socket; nobody closes it."""
     max_queued_bytes: int | None = MAX_QUEUED_BYTES
-    """Bytes that may wait for one client. A client that is slower is cut off, and the log says so."""
+    """Bytes of memory that may wait for one client. A client that is slower is cut off, and the log says so."""
     real_peer_address: bool = True
     """REMOTE_ADDR in the environment is the peer's, and only a trusted proxy may say whom it speaks for."""
     trusted_proxies: Sequence[str] = ()
@@ -65,6 +72,26 @@ class Guards:
     """A ping interval that is no whole number of seconds, or is longer than an hour, is refused at the start."""
     max_packets_per_payload: int | None = MAX_PACKETS_PER_PAYLOAD
     """Packets in one POST. More are answered with 413 and the session closed, never silently dropped."""
+
+    bound_unadmitted: bool = True
+    """A client that is in no namespace sends little: `limits.UNADMITTED_BYTES` in all. More closes its connection."""
+    max_unadmitted: int | None = MAX_UNADMITTED
+    """Sessions that are in no namespace, in all. Others are answered with 503."""
+    max_unadmitted_per_address: int | None = MAX_UNADMITTED_PER_ADDRESS
+    """Of these, sessions of one address. Behind a proxy, name it in `trusted_proxies`: else all have its address."""
+    packets_per_s: float | None = PACKETS_PER_S
+    """Packets of one connection per second. Four seconds' worth may come at once; then it is read more slowly."""
+    bytes_per_s: float | None = BYTES_PER_S
+    """Bytes of one connection per second, in the same way."""
+    max_handlers: int | None = MAX_HANDLERS
+    """Handlers of one client's events at the same time. Then its next event waits, and reading from it pauses."""
+    max_namespaces: int | None = MAX_NAMESPACES
+    """Namespaces that one connection may ask for. More are refused."""
+    max_head_bytes: int | None = HEAD_BYTES
+    """Bytes of a request's head. More are answered with 431."""
+    kept_headers: Sequence[str] | None = None
+    """Header fields that a session's environment has, by name: "User-Agent". None keeps them all, and the request
+    itself (``aiohttp.request``), as python-socketio does."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -92,6 +119,8 @@ class Guards:
             hold_until_connected=False, refuse_on_error=False, refuse_on_disconnect=False,
             name_unknown_namespaces=False, empty_target_is_nobody=False, reserve_socket_ids=False,
             max_queued_bytes=None, real_peer_address=False, whole_ping_interval=False, max_packets_per_payload=None,
+            bound_unadmitted=False, max_unadmitted=None, max_unadmitted_per_address=None, packets_per_s=None,
+            bytes_per_s=None, max_handlers=None, max_namespaces=None, max_head_bytes=None,
         )  # fmt: skip
 
     def without(self, *names: str) -> Guards:

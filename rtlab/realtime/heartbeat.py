@@ -49,7 +49,16 @@ class Heartbeat:
             self._timer.cancel()
             self._timer = None
 
+    def release(self) -> None:
+        """Let go of those to be told."""
+        self.stop()
+        self._ping = self._lost = _nothing
+
     def _beat(self) -> None:
         self._waiting = True
         self._timer = asyncio.get_running_loop().call_later(self._timeout_s, self._lost)
         self._ping()
+
+
+def _nothing() -> None:
+    """Nobody is left to be told."""

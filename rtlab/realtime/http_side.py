@@ -1,7 +1,8 @@
 """The HTTP side of an Engine.IO server on aiohttp (Engine.IO protocol v4).
 
-What lives here: `HttpSide`, which answers the requests for one path: handshakes, polls, posts and upgrades. It must not
-know what becomes of a message, nor of a session that has ended; `engine` does, whose sessions and options it uses.
+What lives here: `HttpSide`, which answers the requests for one path: it refuses what must not be looked at, makes
+sessions, and has their WebSockets; `polling_requests` has the rest. It must not know what becomes of a message, nor of
+a session that has ended; `engine` does, whose sessions and options it uses.
 Three of those are private methods of python-engineio; `compat` lists them.
 """
 
@@ -10,6 +11,7 @@ Three of those are private methods of python-engineio; `compat` lists them.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import WebSocketError, WSMsgType, web
@@ -17,19 +19,20 @@ from engineio.async_drivers.aiohttp import translate_request
 
 from rtlab.errors import ProtocolError
 from rtlab.realtime.endings import Reason
-from rtlab.realtime.limits import CLOSE_S, PACKETS_PER_GET, UPGRADE_TIMEOUT_S
-from rtlab.realtime.message import NOOP, Message
+from rtlab.realtime.intake import too_much
+from rtlab.realtime.limits import CLOSE_S, UNADMITTED_BYTES, UPGRADE_TIMEOUT_S
+from rtlab.realtime.message import Message
+from rtlab.realtime.metering import BytesMeter
 from rtlab.realtime.peer import set_peer
+from rtlab.realtime.polling_requests import PollingRequests
 from rtlab.realtime.refusals import Refusal, RequestRefused
 from rtlab.realtime.session import Session
 from rtlab.realtime.transports import PollingTransport, WebSocketTransport
 from rtlab.wire.engineio import (
-    SEPARATOR,
     EnginePacket,
     EnginePacketType,
     Handshake,
     decode_packet,
-    decode_payload,
     encode_packet,
 )
 from rtlab.wire.frames import CloseCode
@@ -38,6 +41,9 @@ if TYPE_CHECKING:
     from rtlab.realtime.engine import Engine
 
 __all__ = ["HttpSide"]
+
+PACKETS_AT_ONCE = 64
+"""Packets of one WebSocket that are taken before others have their turn."""
 
 
 class HttpSide:
@@ -49,18 +55,23 @@ class HttpSide:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._polls = PollingRequests(engine)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the endpoint: a handshake, a poll, a post or an upgrade."""
         environ = self._environ(request)
+        cut = False
         try:
+            self._check_head(request)
             self._check_origin(environ)
             response = await self._answer(request, environ)
         except RequestRefused as refused:
-            self._engine.logger.info("refused: %s", refused)
-            response = refused.response()
+            self._engine.error_logger.log(logging.INFO, refused.refusal.name, "refused: %s", refused)
+            response, cut = refused.response(), refused.cut
         if not response.prepared:
             response.headers.update(self._engine._cors_headers(environ))
+        if cut:
+            await _answer_and_cut(request, response)
         return response
 
     async def _answer(self, request: web.Request, environ: dict[str, Any]) -> web.StreamResponse:
@@ -81,22 +92,36 @@ class HttpSide:
             return await self._open(request, environ, transport)
         session = self._engine.sockets.get(sid) or self._engine.lingering.get(sid)
         if session is None or session.closed:
-            return self._gone(session, request.method)
+            return self._polls.gone(session, request.method)
         if _asks_for_websocket(request):
             return await self._upgrade(request, session)
         if transport != "polling" or not isinstance(session.transport, PollingTransport):
             raise RequestRefused(Refusal.BAD_REQUEST, f"the session is on {session.transport.name}")
         if request.method == "GET":
-            return await self._poll(request, session, session.transport)
+            return await self._polls.poll(request, session, session.transport)
         if request.method == "POST":
-            return await self._post(request, session)
+            return await self._polls.post(request, session)
         raise RequestRefused(Refusal.BAD_METHOD, request.method)
+
+    def _check_head(self, request: web.Request) -> None:
+        """Refuse a request that is too much to keep, or to inflate, whoever sent it."""
+        limit = self._engine.guards.max_head_bytes
+        if limit is not None:
+            size = len(request.path_qs) + sum(len(name) + len(value) for name, value in request.raw_headers)
+            if size > limit:
+                raise RequestRefused(Refusal.HEAD_TOO_LARGE, f"{size} bytes of head", cut=True)
+        if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+            raise RequestRefused(Refusal.ENCODED_BODY, "a body with a content encoding", cut=True)
 
     async def _open(self, request: web.Request, environ: dict[str, Any], transport: str) -> web.StreamResponse:
         """The handshake (Engine.IO protocol v4, Handshake)."""
+        address = str(environ["REMOTE_ADDR"])
+        if (why := self._engine.admission.refusal(address)) is not None:
+            raise RequestRefused(Refusal.TOO_MANY, why)
         session = self._engine.new_session()
+        self._engine.admission.wait(session.sid, address)
         try:
-            await self._engine.handlers["connect"](session.sid, environ)
+            await self._engine.handlers["connect"](session.sid, self._kept(environ))
             handshake = Handshake(
                 session.sid,
                 ("websocket",)
@@ -109,7 +134,7 @@ class HttpSide:
             hello = Message(encode_packet(EnginePacket(EnginePacketType.OPEN, handshake.encode())))
             if transport == "polling":
                 session.open()
-                response = web.Response(text=hello.body)
+                response = web.Response(body=hello.body, content_type="text/plain", charset="utf-8")
                 if self._engine.cookie:
                     response.headers.add("Set-Cookie", self._session_cookie(session.sid))
                 return response
@@ -124,72 +149,6 @@ class HttpSide:
         session.send(hello)
         return await self._read(request, session, ws, socket)
 
-    async def _poll(self, request: web.Request, session: Session, polling: PollingTransport) -> web.Response:
-        """A GET, which waits until there is something to say (Engine.IO protocol v4, HTTP long-polling)."""
-        if polling.waiting:
-            # final, since the protocol's test suite wants the first GET to hear CLOSE
-            raise _broken_off(session, Refusal.BAD_REQUEST, "a second GET while the first one waits", final=True)
-        if not polling.queue and not session.probed:
-            try:
-                await polling.wait()
-            except asyncio.CancelledError:
-                session.close(Reason.TRANSPORT_CLOSE)
-                raise
-        if request.transport is None or request.transport.is_closing():
-            session.close(Reason.TRANSPORT_CLOSE)
-        if not session.closed:
-            return self._body_of(polling.take(PACKETS_PER_GET) or [NOOP])
-        messages = session.final_messages()
-        if not messages:
-            refusal = Refusal.SHUTTING_DOWN if session.closed == Reason.SHUTTING_DOWN else Refusal.UNKNOWN_SESSION
-            raise RequestRefused(refusal, "it is closed, and there is nothing more to say")
-        return self._body_of(messages)
-
-    async def _post(self, request: web.Request, session: Session) -> web.Response:
-        """A POST, which brings what the client has to say."""
-        if session.posting:
-            raise _broken_off(session, Refusal.BAD_REQUEST, "a second POST while the first one is read")
-        session.posting = True
-        try:
-            async with asyncio.timeout(self._engine.ping_interval + self._engine.ping_timeout):
-                body = await self._body(request, session)
-            for packet in body:
-                await session.receive(packet)
-        except TimeoutError:
-            raise _broken_off(session, Refusal.BAD_REQUEST, "the body took too long") from None
-        except web.RequestPayloadError:
-            why = "a body that is not encoded as its head says"
-            raise _broken_off(session, Refusal.BAD_REQUEST, why) from None
-        except (ConnectionError, asyncio.CancelledError) as error:
-            session.close(Reason.TRANSPORT_CLOSE)  # what was in the body is lost
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            raise RequestRefused(Refusal.BAD_REQUEST, "the connection was lost") from None
-        finally:
-            session.posting = False
-        return web.Response(text="ok")
-
-    async def _body(self, request: web.Request, session: Session) -> list[EnginePacket]:
-        chunks, size = [], 0
-        async for chunk in request.content.iter_any():
-            size += len(chunk)
-            if size > self._engine.max_http_buffer_size:
-                why = f"a body of more than {self._engine.max_http_buffer_size:,} bytes"
-                raise _broken_off(session, Refusal.TOO_LARGE, why)
-            chunks.append(chunk)
-        limit = self._engine.guards.max_packets_per_payload
-        try:
-            text = b"".join(chunks).decode()
-            if limit is not None and text.count(SEPARATOR) >= limit:
-                raise _broken_off(session, Refusal.TOO_LARGE, f"more than {limit:,} packets in one body")
-            return decode_payload(text)
-        except UnicodeDecodeError as error:
-            refused = ProtocolError(f"expected a body in UTF-8: {error.reason}", rule="Engine.IO protocol v4")
-        except ProtocolError as error:
-            refused = error
-        session.violate(refused)
-        raise RequestRefused(Refusal.BAD_REQUEST, refused.problem)
-
     async def _upgrade(self, request: web.Request, session: Session) -> web.StreamResponse:
         """A WebSocket for a session that polls: probe, answer, change (Engine.IO protocol v4, Upgrade)."""
         if not self._engine.allow_upgrades or "websocket" not in self._engine.transports:
@@ -201,12 +160,12 @@ class HttpSide:
             return ws  # as Node does: accepted and closed, so that a client hears of it in the same way as of any end
         socket = session.upgrading = self._socket(ws, request, session)
         try:
-            async with asyncio.timeout(UPGRADE_TIMEOUT_S):
-                if await _next(ws) == EnginePacket(EnginePacketType.PING, "probe") and not session.closed:
+            async with socket.reading(), asyncio.timeout(UPGRADE_TIMEOUT_S):
+                if await _next(ws, session) == EnginePacket(EnginePacketType.PING, "probe") and not session.closed:
                     socket.send(Message("3probe"))
                     session.probed = True
                     session.transport.wake()  # its GET ends with a NOOP, and the client can go over
-                    if await _next(ws) == EnginePacket(EnginePacketType.UPGRADE) and not session.closed:
+                    if await _next(ws, session) == EnginePacket(EnginePacketType.UPGRADE) and not session.closed:
                         session.upgrade(socket)
         except (TimeoutError, ProtocolError, WebSocketError):
             pass
@@ -223,13 +182,17 @@ class HttpSide:
     ) -> web.WebSocketResponse:
         """Take what a WebSocket brings until it ends."""
         reason = Reason.TRANSPORT_CLOSE
+        taken = 0
         try:
             async with socket.reading():
                 while not session.closed:
-                    packet = await _next(ws)
+                    packet = await _next(ws, session)
                     if packet is None:
                         break
                     await session.receive(packet)
+                    taken += 1
+                    if taken % PACKETS_AT_ONCE == 0:  # aiohttp may have more: others have their turn
+                        await asyncio.sleep(0)
         except ProtocolError as error:
             session.violate(error)
         except WebSocketError as error:  # a message that is too large, or no WebSocket: aiohttp has closed it
@@ -243,23 +206,6 @@ class HttpSide:
         await session.wait_closed()
         return ws
 
-    def _gone(self, session: Session | None, method: str) -> web.Response:
-        """What a request for a session that is over is answered (Engine.IO protocol v4, HTTP long-polling)."""
-        if (
-            method == "GET"
-            and session is not None
-            and session.closed == Reason.SERVER_DISCONNECT
-            and not session.close_delivered
-        ):
-            return self._body_of(session.final_messages())
-        raise RequestRefused(Refusal.UNKNOWN_SESSION, "there is none, or it is closed")
-
-    def _body_of(self, messages: list[Message]) -> web.Response:
-        response = web.Response(text=SEPARATOR.join(message.body for message in messages))
-        if self._engine.http_compression and len(response.body or b"") >= self._engine.compression_threshold:  # type: ignore[arg-type]
-            response.enable_compression()
-        return response
-
     def _environ(self, request: web.Request) -> dict[str, Any]:
         environ: dict[str, Any] = translate_request(request)
         if self._engine.guards.real_peer_address:
@@ -268,6 +214,19 @@ class HttpSide:
             secure = request.transport is not None and request.transport.get_extra_info("sslcontext") is not None
             set_peer(environ, request.remote or "", port, "https" if secure else "http", self._engine.guards.proxies)
         return environ
+
+    def _kept(self, environ: dict[str, Any]) -> dict[str, Any]:
+        """The environment as a session keeps it."""
+        kept = self._engine.guards.kept_headers
+        if kept is None:
+            return environ
+        names = {"HTTP_" + each.upper().replace("-", "_") for each in kept}
+        left_out = {"wsgi.input", "aiohttp.request"}
+        return {
+            name: value
+            for name, value in environ.items()
+            if name not in left_out and (name in names or not name.startswith("HTTP_"))
+        }
 
     def _check_origin(self, environ: dict[str, Any]) -> None:
         """Refuse a foreign Origin, for HTTP and WebSocket alike: browsers apply CORS to the first only."""
@@ -286,31 +245,48 @@ class HttpSide:
     def _websocket(self) -> web.WebSocketResponse:
         return web.WebSocketResponse(
             timeout=CLOSE_S,
+            autoping=False,  # a PING is a packet like any other: it is counted, and others have their turn
             compress=self._engine.guards.compress_over is not None,
             max_msg_size=self._engine.max_http_buffer_size,
         )
 
     def _socket(self, ws: web.WebSocketResponse, request: web.Request, session: Session) -> WebSocketTransport:
         guards = self._engine.guards
+        intake = session.intake
+        if intake.bounded:
+            BytesMeter(
+                request, lambda: UNADMITTED_BYTES if intake.bounded else None, lambda: session.violate(too_much())
+            )
         return WebSocketTransport(
             ws, request, guards.max_queued_bytes, guards.compress_over, session.drop_slow_consumer
         )
 
 
-def _broken_off(session: Session, refusal: Refusal, why: str, *, final: bool = False) -> RequestRefused:
-    """End a session over a request that cannot be right; gives what the request is answered."""
-    session.close(Reason.TRANSPORT_ERROR, detail=why, final=final)
-    return RequestRefused(refusal, why)
+async def _answer_and_cut(request: web.Request, response: web.StreamResponse) -> None:
+    """Answer a request whose body nobody is going to read. aiohttp would read, and inflate, the rest of it."""
+    response.force_close()
+    await response.prepare(request)
+    await response.write_eof()
+    request.protocol.force_close()
 
 
-async def _next(ws: web.WebSocketResponse) -> EnginePacket | None:
+async def _next(ws: web.WebSocketResponse, session: Session) -> EnginePacket | None:
     """The next packet; None when there is none any more. Raises ProtocolError, and WebSocketError as aiohttp does."""
-    message = await ws.receive()
-    if isinstance(message.data, WebSocketError):
-        raise message.data
-    if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
-        return decode_packet(message.data)
-    return None
+    pings = 0
+    while True:
+        message = await ws.receive()
+        if isinstance(message.data, WebSocketError):
+            raise message.data
+        if message.type in {WSMsgType.TEXT, WSMsgType.BINARY}:
+            return decode_packet(message.data)
+        if message.type not in {WSMsgType.PING, WSMsgType.PONG}:
+            return None
+        await session.intake.wait(session.intake.count(len(message.data)))
+        if message.type is WSMsgType.PING:
+            await ws.pong(message.data)
+        pings += 1
+        if pings % PACKETS_AT_ONCE == 0:
+            await asyncio.sleep(0)
 
 
 def _asks_for_websocket(request: web.Request) -> bool:

@@ -7,25 +7,42 @@ from __future__ import annotations
 
 __all__ = [
     "ATTACHMENTS_TIMEOUT_S",
+    "BURST_S",
+    "BYTES_PER_S",
     "CLOSE_S",
     "CONNECT_TIMEOUT_S",
+    "HANDLERS_BYTES",
+    "HEAD_BYTES",
+    "INBOX_BYTES",
     "INBOX_MESSAGES",
     "LONGEST_PING_S",
+    "MAX_HANDLERS",
+    "MAX_NAMESPACES",
     "MAX_PACKETS_PER_PAYLOAD",
     "MAX_QUEUED_BYTES",
-    "PACKETS_PER_GET",
+    "MAX_UNADMITTED",
+    "MAX_UNADMITTED_PER_ADDRESS",
+    "NAMESPACE_LENGTH",
+    "PACKETS_PER_PYTHON_GET",
+    "PACKETS_PER_S",
     "SOCKET_ID_PREFIX",
+    "TURN_S",
+    "UNADMITTED_BYTES",
+    "UNADMITTED_PACKETS",
+    "UNADMITTED_PACKET_BYTES",
     "UPGRADE_TIMEOUT_S",
 ]
 
 CONNECT_TIMEOUT_S = 45.0
 """Seconds that a session may be without a namespace: the default of Node's connectTimeout."""
 MAX_QUEUED_BYTES = 4 * 1024 * 1024
-"""Bytes that may wait for one client: seconds of a slow line, and little enough that 1,000 stalled clients fit."""
+"""Bytes of memory that may wait for one client: seconds of a slow line. The message that reaches it is the last, so a
+client costs at most this and one message."""
 MAX_PACKETS_PER_PAYLOAD = 10_000
 """Packets in the body of one POST. A JavaScript client sends all that it has at once, so this is far above a burst."""
-PACKETS_PER_GET = 16
-"""Packets that one GET takes away. The Python client gives its session up over more; the others fetch again."""
+PACKETS_PER_PYTHON_GET = 16
+"""Packets that one GET of python-engineio's client takes away: it gives its session up over more. Other clients take
+what there is."""
 ATTACHMENTS_TIMEOUT_S = 20.0
 """Seconds that a packet may wait for its attachments."""
 LONGEST_PING_S = 3600
@@ -36,5 +53,38 @@ CLOSE_S = 3.0
 """Seconds that a peer has to answer a closing handshake. Then TCP ends without it."""
 INBOX_MESSAGES = 64
 """Messages of one client that wait for the handler before them. Then nothing more is read from it."""
+INBOX_BYTES = 1024 * 1024
+"""Bytes of memory that these messages take. The one that reaches it is the last: as text it takes up to four times
+``max_http_buffer_size``."""
+MAX_HANDLERS = 256
+"""Handlers of one client's events that are at work at the same time. Then its next event waits."""
+HANDLERS_BYTES = 1024 * 1024
+"""Bytes of the messages that these handlers have: what is decoded takes up to about 30 times as much (``[[],[],…``)."""
+MAX_NAMESPACES = 100
+"""Namespaces that one connection asks for and that there are."""
+NAMESPACE_LENGTH = 256
+"""Characters of a namespace's name: it is kept for each client that asks for it, and answered with."""
+PACKETS_PER_S = 5_000.0
+"""Packets of one connection per second, on average; whoever sends more is read more slowly. An event with its answer
+costs some 50 µs, so this is a quarter of a processor core."""
+BYTES_PER_S = 8.0 * 1024 * 1024
+"""Bytes of one connection per second, on average: 1 MB of JSON costs some 10 ms, so this is a tenth of a core."""
+BURST_S = 4.0
+"""Seconds of that which may come at once."""
+TURN_S = 0.005
+"""Seconds of work for one client after which others have their turn. One packet is not interrupted."""
+UNADMITTED_BYTES = 32 * 1024
+"""Bytes that a client may send until it is let into a namespace."""
+UNADMITTED_PACKET_BYTES = 8 * 1024
+"""Bytes of one packet until then: a token has some hundreds, and proxies let 8 KiB of a header through."""
+UNADMITTED_PACKETS = 100
+"""Packets until then."""
+MAX_UNADMITTED = 4_096
+"""Sessions that are in no namespace, in all. Each costs at most what it may have sent, its head (`HEAD_BYTES`, some
+five times in memory) and its objects: about 150 KB."""
+MAX_UNADMITTED_PER_ADDRESS = 1_024
+"""Of these, sessions of one address, or of one IPv6 network of 64 bits."""
+HEAD_BYTES = 16 * 1024
+"""Bytes of a request's head. It stays in memory as long as its session."""
 SOCKET_ID_PREFIX = "sid:"
 """What every Socket.IO id begins with, here and on every other node of ours, and no room of the application may."""

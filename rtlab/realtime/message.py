@@ -1,7 +1,7 @@
 """What is said to a client, encoded once however many hear it.
 
-What lives here: `Message`, some Engine.IO packets that belong together, as a WebSocket's frames and as the text of a
-polling body. It must not know who hears it.
+What lives here: `Message`, some Engine.IO packets that belong together, as a WebSocket's frames and as the body of a
+poll. It must not know who hears it.
 """
 
 from __future__ import annotations
@@ -11,32 +11,31 @@ from base64 import b64encode
 from collections.abc import Sequence
 
 from rtlab.wire.deflate import TAIL
-from rtlab.wire.engineio import SEPARATOR
+from rtlab.wire.engineio import BASE64, SEPARATOR
 from rtlab.wire.frames import Frame, Opcode, encode_frame
 
-__all__ = ["CLOSE", "NOOP", "PING", "Message"]
+__all__ = ["CLOSE", "NOOP", "PACKET_BYTES", "PING", "Message"]
+
+PACKET_BYTES = 300
+"""Bytes of memory that a packet takes besides its payload: the objects around it, and its place in a queue."""
 
 
 class Message:
     """Encoded Engine.IO packets that no other may come between: text, or bytes for a binary message.
 
-    Every form is made when it is first asked for, and kept: a broadcast is encoded once.
-
     Args:
         packets: each as one WebSocket message would carry it.
     """
 
-    __slots__ = ("_body", "_frames", "_payloads", "packets", "size")
+    __slots__ = ("_frames", "_payloads", "held")
 
     def __init__(self, *packets: str | bytes) -> None:
-        self.packets = packets
         self._payloads = [
             (Opcode.TEXT, each.encode()) if isinstance(each, str) else (Opcode.BINARY, bytes(each)) for each in packets
         ]
-        self.size = sum(len(payload) for _, payload in self._payloads)
-        """Bytes of all packets, before any compression."""
-        self._frames: dict[int, bytes] = {}
-        self._body: str | None = None
+        self.held = sum(PACKET_BYTES + len(payload) for _, payload in self._payloads)
+        """Bytes of memory that it takes while it waits."""
+        self._frames: dict[int, bytes] | None = None
 
     @classmethod
     def of(cls, encoded: str | bytes | Sequence[str | bytes]) -> Message:
@@ -44,27 +43,45 @@ class Message:
         parts = [encoded] if isinstance(encoded, str | bytes) else encoded
         return cls(*(f"4{part}" if isinstance(part, str) else part for part in parts))
 
+    def __len__(self) -> int:
+        """How many packets."""
+        return len(self._payloads)
+
     def frames(self, window_bits: int = 0, threshold: int = 0) -> bytes:
         """The WebSocket frames, one per packet, as a server sends them (RFC 6455 §5.2).
+
+        They are made once, and kept until `forget_frames`: a broadcast is encoded once.
 
         Args:
             window_bits: of the deflate window that the connection has agreed on; 0 if it has none.
             threshold: packets of at least so many bytes are compressed then.
         """
+        if self._frames is None:
+            self._frames = {}
         known = self._frames.get(window_bits)
         if known is None:
             known = b"".join(_frame(opcode, payload, window_bits, threshold) for opcode, payload in self._payloads)
             self._frames[window_bits] = known
         return known
 
+    def forget_frames(self) -> None:
+        """Everybody with a WebSocket has had them. What waits for clients that poll needs no second form in memory."""
+        self._frames = None
+
     @property
-    def body(self) -> str:
-        """The text for the body of a poll."""
-        if self._body is None:
-            self._body = SEPARATOR.join(
-                each if isinstance(each, str) else "b" + b64encode(each).decode() for each in self.packets
-            )
-        return self._body
+    def body(self) -> bytes:
+        """The packets for the body of a poll."""
+        return _SEPARATOR.join(
+            payload if opcode is Opcode.TEXT else _BASE64 + b64encode(payload) for opcode, payload in self._payloads
+        )
+
+    @staticmethod
+    def bodies(messages: Sequence[Message]) -> bytes:
+        """The body of a poll that takes several of them."""
+        return _SEPARATOR.join(message.body for message in messages)
+
+
+_SEPARATOR, _BASE64 = SEPARATOR.encode(), BASE64.encode()
 
 
 def _frame(opcode: Opcode, payload: bytes, window_bits: int, threshold: int) -> bytes:

@@ -21,6 +21,7 @@ from socketio.exceptions import ConnectionRefusedError as RefusedByHandler
 from rtlab.errors import ProtocolError
 from rtlab.realtime.endings import Reason
 from rtlab.realtime.guards import Guards
+from rtlab.realtime.limits import NAMESPACE_LENGTH
 from rtlab.realtime.packets import Reader, reader
 from rtlab.realtime.rules import PendingMessages, match_arguments
 from rtlab.realtime.session import is_cancelled
@@ -44,6 +45,8 @@ class ClientState:
     """Namespaces that it is in."""
     seen: set[str] = field(default_factory=set)
     """Namespaces that it has ever asked for: what it sends to one that it has just left is late, not wrong."""
+    held: int = 0
+    """Bytes of memory that its messages took that are not a whole packet yet."""
     connecting: bool = False
     """Whether a connect handler runs for it."""
     connect_timer: asyncio.TimerHandle | None = None
@@ -86,6 +89,13 @@ class NamespaceGate:
     async def connect(self, eio_sid: str, namespace: str, data: Any) -> None:
         """A client asks to be let in (Socket.IO protocol v5, Connection to a namespace): ask the connect handler."""
         client = self.clients[eio_sid]
+        if len(namespace) > NAMESPACE_LENGTH:
+            problem = f"expected a namespace of at most {NAMESPACE_LENGTH} characters, got {len(namespace)}"
+            raise ProtocolError(problem, rule=EXCHANGE)
+        most = self.guards.max_namespaces
+        if most is not None and namespace not in client.seen and len(client.seen) >= most:
+            await self._answer(eio_sid, kinds.CONNECT_ERROR, namespace, {"message": "Too many namespaces"})
+            return
         if not self._is_known(namespace):
             unknown = {"message": "Invalid namespace"} if self.guards.name_unknown_namespaces else "Unable to connect"
             await self._answer(eio_sid, kinds.CONNECT_ERROR, namespace, unknown)
@@ -124,21 +134,22 @@ class NamespaceGate:
             left = isinstance(error, asyncio.CancelledError) and is_cancelled()
             if left or not self.guards.refuse_on_error:
                 raise
-            self._server.logger.exception("the connect handler of %s failed: %s is refused", namespace, sid)
+            self._log_failure("connect", namespace)
         finally:
             if left:
                 await self._server.manager.disconnect(sid, namespace, ignore_queue=True)
         if refusal is None:
             if not self._server.always_connect:
                 await self._let_in(eio_sid, sid, namespace)
+            elif client.joined:
+                self._server.eio.admit(eio_sid)
             return
         self.held.pop(sid, None)
         out_already = self._server.always_connect and not self._server.manager.is_connected(
             sid, namespace
         )  # the handler saw to it
         await self._server.manager.disconnect(sid, namespace, ignore_queue=True)
-        client.joined.discard(namespace)
-        self._expect_connect(eio_sid)
+        self._left(eio_sid, client, namespace)
         if self._server.always_connect:
             if not out_already:
                 await self._answer(eio_sid, kinds.DISCONNECT, namespace, None)
@@ -148,11 +159,13 @@ class NamespaceGate:
         except Exception:
             if not self.guards.refuse_on_error:
                 raise
-            self._server.logger.exception("the reason for a refusal in %s cannot be sent", namespace)
+            self._log_failure("answer of the connect", namespace)
             await self._answer(eio_sid, kinds.CONNECT_ERROR, namespace, REJECTED)
 
     async def _let_in(self, eio_sid: str, sid: str, namespace: str) -> None:
         """Say so, then what was said to it meanwhile."""
+        if not self._server.always_connect:  # its handler is still to be asked there
+            self._server.eio.admit(eio_sid)
         await self._answer(eio_sid, kinds.CONNECT, namespace, {"sid": sid})
         await self._server.manager.connect(sid, namespace)
         self.clients[eio_sid].joined.add(namespace)
@@ -192,11 +205,21 @@ class NamespaceGate:
         except (Exception, asyncio.CancelledError):
             if not self.guards.refuse_on_error:
                 raise
-            self._server.logger.exception("the disconnect handler of %s failed", namespace)
+            self._log_failure("disconnect", namespace)
         if client := self.clients.get(eio_sid):
-            client.joined.discard(namespace)
-            self._expect_connect(eio_sid)
+            self._left(eio_sid, client, namespace)
         await self._server.manager.disconnect(sid, namespace, ignore_queue=True)
+
+    def _log_failure(self, what: str, namespace: str) -> None:
+        """One line for what an application's handler, or its answer, has failed with."""
+        kind = f"{what} {namespace}"
+        self._server.eio.error_logger.exception(kind, "%s handler of %s failed", what, namespace)
+
+    def _left(self, eio_sid: str, client: ClientState, namespace: str) -> None:
+        client.joined.discard(namespace)
+        if not client.joined:
+            self._server.eio.put_out(eio_sid, str(self._server.environ[eio_sid].get("REMOTE_ADDR", "")))
+        self._expect_connect(eio_sid)
 
     # Time-outs
 

@@ -18,6 +18,9 @@ from rtlab.wire.socketio import Decoder, Packet, from_fields
 __all__ = ["Reader", "packet_class", "reader"]
 
 PARSER = "socket.io-msgpack-parser"
+SURROGATES = "surrogatepass"
+"""How half a surrogate pair is read and written: JavaScript has such texts, and sends them. It is for an application to
+refuse one, to whoever sent it; not for the parser, which can only end the connection."""
 
 
 class Reader(Protocol):
@@ -26,6 +29,10 @@ class Reader(Protocol):
     @property
     def pending(self) -> int:
         """Attachments that are still missing."""
+
+    @property
+    def incomplete(self) -> Packet | None:
+        """The packet that they belong to."""
 
     def add(self, frame: str | bytes) -> Packet | None:
         """Take a message; gives the packet that it completes. Raises ProtocolError."""
@@ -37,7 +44,7 @@ class NetPacket(MsgPackPacket):  # type: ignore[misc]
     def encode(self) -> bytes:
         """The packet as one binary message."""
         fields = {name: value for name, value in self._to_dict().items() if name != "data" or value is not None}
-        packed: bytes = msgpack.packb(fields, default=type(self).dumps_default)
+        packed: bytes = msgpack.packb(fields, default=type(self).dumps_default, unicode_errors=SURROGATES)
         return packed
 
 
@@ -45,6 +52,7 @@ class MessagePackReader:
     """Reads packets of the MessagePack serializer. One message is one packet, attachments and all."""
 
     pending = 0
+    incomplete = None
 
     def __init__(self, ext_hook: Any) -> None:
         self._ext_hook = ext_hook
@@ -58,7 +66,7 @@ class MessagePackReader:
         if isinstance(frame, str):
             raise ProtocolError("expected MessagePack, got text", rule=PARSER)
         try:
-            fields = msgpack.unpackb(frame, ext_hook=self._ext_hook, strict_map_key=False)
+            fields = msgpack.unpackb(frame, ext_hook=self._ext_hook, strict_map_key=False, unicode_errors=SURROGATES)
         except Exception as error:  # noqa: BLE001 - msgpack has many, and an ext_hook of the application any
             raise ProtocolError(f"expected MessagePack: {type(error).__name__}", rule=PARSER) from None
         return from_fields(fields)
@@ -92,4 +100,4 @@ def reader(encoder: Any, max_attachments: int) -> Reader:
     """What reads the messages of one client of a server that encodes with this class."""
     if issubclass(encoder, MsgPackPacket):
         return MessagePackReader(encoder.ext_hook)
-    return Decoder(max_attachments=max_attachments)
+    return Decoder(max_attachments=max_attachments, lone_surrogates=True)

@@ -23,14 +23,19 @@ class Refusal(enum.Enum):
     FORBIDDEN = (403, 4, "Forbidden")
     UNSUPPORTED_VERSION = (400, 5, "Unsupported protocol version")
     TOO_LARGE = (413, 3, "Payload too large")
+    ENCODED_BODY = (415, 3, "Content encodings are not accepted")
+    HEAD_TOO_LARGE = (431, 3, "Request header fields too large")
     SHUTTING_DOWN = (503, 3, "Server shutting down")
+    TOO_MANY = (503, 3, "Too many clients are waiting")
 
 
 class RequestRefused(Exception):  # noqa: N818 - it becomes a response
     """A request that is answered with a refusal. `detail` is for the log. Never leaves rtlab.realtime."""
 
-    def __init__(self, refusal: Refusal, detail: str) -> None:
+    def __init__(self, refusal: Refusal, detail: str, *, cut: bool = False) -> None:
         self.refusal = refusal
+        self.cut = cut
+        """Whether the connection ends with the answer, however much of the request is still to come."""
         super().__init__(f"{refusal.value[2]} ({detail})")
 
     def response(self) -> web.Response:

@@ -84,7 +84,7 @@ class PendingMessages:
     """What was sent to a socket while its connect handler runs.
 
     Args:
-        limit: bytes that may be held; None for any number.
+        limit: bytes of memory that may be held; None for any number.
         overflow: called when more would be.
     """
 
@@ -100,4 +100,4 @@ class PendingMessages:
             self._overflow()
         else:
             self.messages.append(message)
-            self._size += message.size
+            self._size += message.held

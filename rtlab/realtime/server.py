@@ -6,7 +6,9 @@ themselves are in `rules`, the switches in `guards`, who is let in in `namespace
 
 from __future__ import annotations
 
+import asyncio
 import functools
+import sys
 from typing import Any
 
 import socketio
@@ -15,16 +17,19 @@ from socketio import packet as kinds
 from rtlab.errors import ProtocolError, UsageError
 from rtlab.realtime import compat
 from rtlab.realtime.endings import Reason
-from rtlab.realtime.engine import Engine
+from rtlab.realtime.engine import Engine, errors_log
 from rtlab.realtime.fanout import guarded
 from rtlab.realtime.guards import Guards
 from rtlab.realtime.message import Message
 from rtlab.realtime.namespace_gate import EXCHANGE, ClientState, NamespaceGate
 from rtlab.realtime.packets import packet_class
 from rtlab.realtime.rules import event_name, refuse_socket_id, target_of
-from rtlab.wire.socketio import Packet, PacketType
+from rtlab.wire.socketio import Packet, PacketType, namespace_of
 
 __all__ = ["Server"]
+
+PEEK_BYTES = 1024
+"""Characters from which a packet's namespace is looked at before its JSON is parsed. Parsing less costs no more."""
 
 
 class Server(socketio.AsyncServer):  # type: ignore[misc]
@@ -54,7 +59,12 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         compat.check()
+        if not logger:  # python-socketio's own default is a second line for each error, in plain text
+            logger = errors_log()
+        if not options.get("engineio_logger"):
+            options["engineio_logger"] = errors_log()
         self.eio: Engine
+        self._handling: set[asyncio.Task[None]] = set()
         self.guards = guards or Guards()
         self.gate = NamespaceGate(self)
         super().__init__(
@@ -183,12 +193,23 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             await super()._handle_eio_message(eio_sid, data)
             return
         client = self.gate.clients[eio_sid]
+        if len(data) > PEEK_BYTES and isinstance(data, str) and data[0] != "0":
+            self._expect_asked(client, namespace_of(data) or "/")  # before anything is made of a megabyte of JSON
         packet = client.reader.add(data)
         self.gate.expect_attachments(eio_sid, client)
+        client.held += sys.getsizeof(data)
         if packet is not None:
-            await self._handle_packet(eio_sid, client, packet)
+            held, client.held = client.held, 0
+            await self._handle_packet(eio_sid, client, packet, held)
+        elif client.reader.incomplete is not None:
+            self._expect_asked(client, client.reader.incomplete.namespace)
 
-    async def _handle_packet(self, eio_sid: str, client: ClientState, packet: Packet) -> None:
+    def _expect_asked(self, client: ClientState, namespace: str) -> None:
+        """Whoever says something in a namespace has asked to be let in before."""
+        if namespace.partition("?")[0] not in client.seen:
+            raise ProtocolError("expected a CONNECT first, got another packet", rule=EXCHANGE)
+
+    async def _handle_packet(self, eio_sid: str, client: ClientState, packet: Packet, held: int) -> None:
         namespace = packet.namespace.partition("?")[0]
         if packet.type is PacketType.CONNECT:
             await self._handle_connect(eio_sid, namespace, packet.data)
@@ -201,7 +222,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             await self._handle_disconnect(eio_sid, namespace, Reason.CLIENT_DISCONNECT)
         elif packet.type is PacketType.EVENT:
             name = event_name(packet, self.guards)
-            await self._handle_event(eio_sid, namespace, packet.id, [name, *packet.data[1:]])
+            await self._begin_event(eio_sid, namespace, packet.id, [name, *packet.data[1:]], held)
         elif packet.id:  # 0 is none of ours: python-socketio keeps its counter there, and a client could call it away
             await self._handle_ack(eio_sid, namespace, packet.id, packet.data)
 
@@ -221,6 +242,26 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
 
     # Events
 
+    async def _begin_event(self, eio_sid: str, namespace: str, number: int | None, data: list[Any], held: int) -> None:
+        """Have an event handled: now, or in a task of its own where handlers may overtake each other."""
+        namespace = namespace or "/"
+        sid = self.manager.sid_from_eio_sid(eio_sid, namespace)
+        if not self.manager.is_connected(sid, namespace):
+            return  # it has left, and this was on its way
+        if not self.async_handlers:
+            await self._handle_event_internal(self, sid, eio_sid, data, namespace, number)
+            return
+        intake = self.eio.sockets[eio_sid].intake
+        await intake.begin_handler(held)
+        task = asyncio.ensure_future(self._handle_event_internal(self, sid, eio_sid, data, namespace, number))
+        self._handling.add(task)
+
+        def ended(task: asyncio.Task[None]) -> None:
+            self._handling.discard(task)
+            intake.end_handler(held)
+
+        task.add_done_callback(ended)
+
     def _get_event_handler(self, event: str, namespace: str, args: Any) -> Any:
         if event == "*" and self.guards.reserved_events:
             # A client may call an event "*". Looked up by that name it would find the catch-all handler and hand it
@@ -235,4 +276,6 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         try:
             await super()._handle_event_internal(server, sid, eio_sid, data, namespace, number)
         except Exception:
-            self.logger.exception("the handler of event %r in %s failed", data[0], namespace)
+            known = data[0] in self.handlers.get(namespace, ())  # other names are the client's, any number of them
+            kind = f"event {data[0] if known else '*'} {namespace}"
+            self.eio.error_logger.exception(kind, "the handler of event %r in %s failed", data[0], namespace)

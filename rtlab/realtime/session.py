@@ -1,6 +1,6 @@
 """One Engine.IO session: a client from its handshake to its end, whichever way its messages take.
 
-What lives here: `Session`, with its states, its heartbeat and its inbox. It must not know HTTP, nor what a message
+What lives here: `Session`, with its states, its heartbeat and its intake. It must not know HTTP, nor what a message
 says: `engine` brings packets, and gets messages and the end through `Owner`.
 
 A session is open until it is closed, once and for good. Messages are handled one after the other, and the end comes
@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from typing import Any, Protocol
 
 from rtlab.errors import ProtocolError
 from rtlab.realtime.endings import ENDINGS, Reason
 from rtlab.realtime.guards import Guards
 from rtlab.realtime.heartbeat import Heartbeat
-from rtlab.realtime.limits import INBOX_MESSAGES
+from rtlab.realtime.intake import Intake, Turn
 from rtlab.realtime.message import CLOSE, NOOP, PING, Message
 from rtlab.realtime.transports import PollingTransport, WebSocketTransport
 from rtlab.wire.engineio import EnginePacket, EnginePacketType
@@ -38,13 +37,15 @@ class Owner(Protocol):
     ping_timeout: float
     monitors: bool
     max_http_buffer_size: int
-    ends_log: logging.Logger
 
     def spawn(self, coroutine: Any) -> asyncio.Task[None]:
         """Run it, and keep it."""
 
     async def handle(self, session: Session, data: str | bytes) -> None:
         """A message has come. Raises ProtocolError if it must not have."""
+
+    def note_end(self, session: Session, level: int, detail: str) -> None:
+        """Say in the log that the session has ended, and why."""
 
     async def ended(self, session: Session, reason: str) -> None:
         """The session has ended, and all its messages are handled."""
@@ -69,7 +70,9 @@ class Session:
         self.probed = False
         """Whether the client has had its answer to the probe: no GET is to wait from then on."""
         self.posting = False
-        """Whether the body of a POST is being taken."""
+        """Whether a POST is being taken."""
+        self.body_timeout: asyncio.Timeout | None = None
+        """The time that its body has, while that is being read."""
         self.final = False
         """Whether a client that polls is told that it is over for good."""
         self.close_delivered = False
@@ -83,9 +86,9 @@ class Session:
         self._heartbeat = Heartbeat(
             owner.ping_interval, owner.ping_timeout, self._ping, lambda: self.close(Reason.PING_TIMEOUT)
         )
-        self._inbox: deque[str | bytes] = deque()
-        self._inbox_bytes = 0
-        self._room = asyncio.Event()
+        self.intake = Intake(owner.guards)
+        """What the client has sent, and how much that may be."""
+        self._turn = Turn()
         self._worker: asyncio.Task[None] | None = None
         self._hanging_up: asyncio.Task[None] | None = None
 
@@ -100,24 +103,25 @@ class Session:
             self.transport.send(message)
 
     async def receive(self, packet: EnginePacket) -> None:
-        """Take a packet of the client's. Waits while too many messages are in front of the handlers."""
+        """Take a packet of the client's. Waits while too much is in front of the handlers, or came too fast.
+
+        Raises:
+            ProtocolError: it is more than a client may send that is in no namespace.
+        """
         if self.closed:
             return
+        wait = self.intake.count(len(packet.data))
         if packet.type is EnginePacketType.MESSAGE:
-            self._inbox.append(packet.data)
-            self._inbox_bytes += len(packet.data)
+            self.intake.put(packet.data)
             self._work()
-            while (
-                len(self._inbox) > INBOX_MESSAGES or self._inbox_bytes > self._owner.max_http_buffer_size
-            ) and not self.closed:
-                self._room.clear()
-                await self._room.wait()
         elif packet.type is EnginePacketType.PONG:
             self._heartbeat.pong()
         elif packet.type is EnginePacketType.CLOSE:
             self.close(Reason.CLIENT_DISCONNECT)
         else:
             self.violate(ProtocolError(f"expected no {packet.type.name} from a client here", rule=PROTOCOL))
+        if wait or self.intake.full:
+            await self.intake.wait(wait)
 
     def upgrade(self, socket: WebSocketTransport) -> None:
         """Go over to a WebSocket. What waits for a GET goes there first; a GET that waits gets a NOOP."""
@@ -131,8 +135,7 @@ class Session:
     def violate(self, error: ProtocolError) -> None:
         """The client sent what it must not. Whatever it sent after that is not looked at."""
         if not self.closed:
-            self._inbox.clear()
-            self._inbox_bytes = 0
+            self.intake.clear()
             self.close(Reason.PARSE_ERROR, error.problem, detail=str(error))
 
     def drop_slow_consumer(self) -> None:
@@ -162,11 +165,15 @@ class Session:
             return
         self.closed = reason
         self.final = final or ENDINGS[reason].final
-        self._owner.ends_log.log(level, "%s: closed, %s%s", self.sid, reason, f": {detail}" if detail else "")
+        self._owner.note_end(self, level, detail)
         self._heartbeat.stop()
-        self._room.set()
+        self.intake.close()
+        if self.body_timeout is not None:
+            self.body_timeout.reschedule(0)  # that is now: nobody waits for the rest of a body
         if self.upgrading is not None and not self.probed:
             self.upgrading.abort()  # the client still polls, and hears it there; later it waits for the upgrade's end
+        elif self.upgrading is not None:
+            self.upgrading.stop_reading()
         if isinstance(self.transport, WebSocketTransport):
             self._hanging_up = self._owner.spawn(self.transport.close(self.close_code, why or reason))
         else:
@@ -195,6 +202,14 @@ class Session:
         if self._hanging_up is not None:
             await asyncio.wait([self._hanging_up])
 
+    def release(self) -> None:
+        """The end has been handled: let go of everything that it had, without waiting for the cyclic collector."""
+        self.intake.clear()
+        self._heartbeat.release()
+        self.upgrading = None
+        if isinstance(self.transport, PollingTransport):  # a WebSocket lets go once its closing handshake is done
+            self.transport.release()
+
     @property
     def busy(self) -> bool:
         """Whether this very task handles a message or the end of this session."""
@@ -211,19 +226,18 @@ class Session:
         """Handle what is in the inbox; after the end, the end. Whatever fails here, the next message is handled."""
         try:
             try:
-                while self._inbox and not is_cancelled():
-                    data = self._inbox.popleft()
-                    self._inbox_bytes -= len(data)
-                    self._room.set()
+                while self.intake and not is_cancelled():
+                    self._turn.begin()
                     try:
-                        await self._owner.handle(self, data)
+                        await self._owner.handle(self, self.intake.take())
                     except ProtocolError as error:
                         self.violate(error)
+                    await self._turn.end()
             except asyncio.CancelledError:
                 if not self.closed:
                     raise
             if is_cancelled():
-                self._inbox.clear()  # the server is not going to wait any longer; only the end is still handled
+                self.intake.clear()  # the server is not going to wait any longer; only the end is still handled
             if self.closed:
                 try:
                     await self._owner.ended(self, self.closed)
@@ -234,7 +248,7 @@ class Session:
             raise
         finally:
             self._worker = None
-            if self._inbox or self.closed:
+            if self.intake or self.closed:
                 self._work()
 
 

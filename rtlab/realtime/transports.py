@@ -4,9 +4,11 @@ What lives here: `PollingTransport`, a queue that a GET takes away, and `WebSock
 are bounded: what waits for a client that does not read has a limit, and `overflow` is called when it is passed. They
 must not know heartbeats, packets or what a closed session means.
 
-Nothing is queued for a WebSocket. A frame is written whole to the connection's own buffer, by whoever sends it and
+Where a WebSocket's peer reads, nothing is queued. A frame is written whole to the connection, by whoever sends it and
 without waiting, so frames cannot overtake each other and a room of a thousand costs a thousand writes and no task.
-aiohttp reads, answers WebSocket pings and does the closing handshake; what it writes are whole frames too.
+Where it does not, frames gather in one piece of memory, and not each as an object of the event loop's: since
+Python 3.12 those cost 200 bytes for a frame of ten. aiohttp reads, answers WebSocket pings and does the closing
+handshake; what it writes are whole frames too.
 """
 
 from __future__ import annotations
@@ -22,17 +24,19 @@ from rtlab.realtime.limits import CLOSE_S
 from rtlab.realtime.message import Message
 from rtlab.wire.frames import cut_reason
 
-__all__ = ["PollingTransport", "WebSocketTransport"]
+__all__ = ["GET_BYTES", "PollingTransport", "WebSocketTransport"]
 
-CHECKS = 8
-"""How often the buffer's size is looked at until its limit can be reached: looking costs more than writing."""
+FLUSH_S = 0.005
+"""Seconds between two looks whether a peer that was behind reads again."""
+GET_BYTES = 1024 * 1024
+"""Bytes of memory that one GET takes away at most, so that its body is no second queue. One message in any case."""
 
 
 class PollingTransport:
     """Messages that wait for the client to fetch them.
 
     Args:
-        limit: bytes that may wait; None for any number.
+        limit: bytes of memory that may wait; None for any number. The message that reaches it is the last.
         overflow: called when more would wait.
     """
 
@@ -52,7 +56,7 @@ class PollingTransport:
 
     @property
     def queued_bytes(self) -> int:
-        """Bytes that wait."""
+        """Bytes of memory that wait."""
         return self._queued_bytes
 
     def send(self, message: Message) -> None:
@@ -61,7 +65,7 @@ class PollingTransport:
             self._overflow()
             return
         self.queue.append(message)
-        self._queued_bytes += message.size
+        self._queued_bytes += message.held
         self.wake()
 
     def wake(self) -> None:
@@ -77,17 +81,29 @@ class PollingTransport:
         finally:
             self._waiting = None
 
-    def take(self, packets: int | None = None) -> list[Message]:
-        """All that waits, or the first messages of it, of so many packets at most; one message in any case."""
+    def take(self, packets: int | None = None, size: int | None = None) -> list[Message]:
+        """All that waits, or the first messages of it; one message in any case.
+
+        Args:
+            packets: how many at most.
+            size: bytes of memory at most.
+        """
         taken: list[Message] = []
-        count = 0
+        count = held = 0
         while self.queue:
-            count += len(self.queue[0].packets)
-            if packets is not None and taken and count > packets:
+            count += len(self.queue[0])
+            held += self.queue[0].held
+            if taken and ((packets is not None and count > packets) or (size is not None and held > size)):
                 break
             taken.append(self.queue.popleft())
-            self._queued_bytes -= taken[-1].size
+            self._queued_bytes -= taken[-1].held
         return taken
+
+    def release(self) -> None:
+        """Nobody fetches anything any more."""
+        self.queue.clear()
+        self._queued_bytes = 0
+        self._overflow = _nothing
 
 
 class WebSocketTransport:
@@ -96,7 +112,7 @@ class WebSocketTransport:
     Args:
         ws: aiohttp's end of it, prepared.
         request: the request that became it.
-        limit: bytes that may wait; None for any number.
+        limit: bytes of memory that may wait; None for any number. The message that reaches it is the last.
         compress_over: bytes from which a packet is compressed, if the client has agreed to that.
         overflow: called when more would wait.
     """
@@ -118,7 +134,8 @@ class WebSocketTransport:
         self._threshold = compress_over or 0
         self._limit = limit
         self._overflow = overflow
-        self._unchecked = 0
+        self._backlog = bytearray()  # frames for a peer that is behind
+        self._flushing: asyncio.TimerHandle | None = None
         self._reading: asyncio.Timeout | None = None
         self._unread = asyncio.Event()
         self._unread.set()
@@ -126,21 +143,39 @@ class WebSocketTransport:
     @property
     def queued_bytes(self) -> int:
         """Bytes that wait, here and not in the operating system."""
-        return self._transport.get_write_buffer_size()
+        return len(self._backlog) + self._transport.get_write_buffer_size()
 
     def send(self, message: Message) -> None:
         """Write its frames."""
         if self._transport.is_closing():
             return  # whoever reads from it learns that, and closes the session
         frames = message.frames(self._window_bits, self._threshold)
-        if self._limit is not None:
-            self._unchecked += len(frames)
-            if self._unchecked * CHECKS > self._limit:
-                self._unchecked = 0
-                if self.queued_bytes > self._limit:
-                    self._overflow()
-                    return
-        self._transport.write(frames)
+        if not self._backlog and not self._transport.get_write_buffer_size():
+            self._transport.write(frames)
+        elif self._limit is not None and self.queued_bytes > self._limit:
+            self._overflow()
+        else:
+            self._backlog += frames
+            if self._flushing is None:
+                self._flush_later()
+
+    def _flush_later(self) -> None:
+        self._flushing = asyncio.get_running_loop().call_later(FLUSH_S, self._flush)
+
+    def _flush(self) -> None:
+        """Write what has gathered, if the peer has taken everything before it."""
+        self._flushing = None
+        if self._transport.is_closing() or self._ws.closed:
+            self._backlog.clear()  # nothing follows a close frame
+        elif self._transport.get_write_buffer_size():
+            self._flush_later()
+        else:
+            self._write_backlog()
+
+    def _write_backlog(self) -> None:
+        if self._backlog:
+            backlog, self._backlog = self._backlog, bytearray()
+            self._transport.write(backlog)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[None]:
@@ -160,13 +195,19 @@ class WebSocketTransport:
             self._reading = None
             self._unread.set()
 
+    def stop_reading(self) -> None:
+        """End the block in which somebody is `reading`, if there is one."""
+        if self._reading is not None:
+            self._reading.reschedule(0)  # that is now
+
     async def close(self, code: int, why: str) -> None:
         """Do the closing handshake (RFC 6455 §7.1.2) as far as the peer takes part, and end TCP in any case."""
         try:
             async with asyncio.timeout(CLOSE_S):
-                if self._reading is not None:
-                    self._reading.reschedule(0)  # that is now
+                self.stop_reading()
                 await self._unread.wait()
+                if not self._ws.closed and not self._transport.is_closing():
+                    self._write_backlog()
                 await self._ws.close(code=code, message=cut_reason(why).encode())
         except TimeoutError:
             pass
@@ -176,3 +217,16 @@ class WebSocketTransport:
     def abort(self) -> None:
         """End TCP now. What still waits is thrown away."""
         self._transport.abort()
+        self.release()
+
+    def release(self) -> None:
+        """Nothing is sent any more."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        self._backlog = bytearray()
+        self._overflow = _nothing
+
+
+def _nothing() -> None:
+    """Who has ended, has ended."""

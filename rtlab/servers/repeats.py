@@ -32,20 +32,24 @@ class RepeatLog:
         self._levels: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def log(self, level: int, kind: str, message: str, *arguments: object, extra: dict[str, Any] | None = None) -> None:
+    def log(self, level: int, kind: str, message: str, *arguments: object, **options: Any) -> None:
         """Write a line, or count it.
 
         Args:
             level: of `logging`.
             kind: what repeats: a word of ours, never a text of the peer's, of which there may be any number.
-            message, arguments, extra: as for `logging.Logger.log`.
+            message, arguments, options: as for `logging.Logger.log`: ``extra``, ``exc_info``.
         """
         self._seen[kind] += 1
         self._levels[kind] = level
         if self._seen[kind] <= LINES:
-            self._logger.log(level, message, *arguments, extra=extra)
+            self._logger.log(level, message, *arguments, **options)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self.sum_up)
+
+    def exception(self, kind: str, message: str, *arguments: object) -> None:
+        """Write a line about the exception that is being handled, with its traceback, or count it."""
+        self.log(logging.ERROR, kind, message, *arguments, exc_info=True)
 
     def sum_up(self) -> None:
         """Write how many lines were left out, and begin anew."""

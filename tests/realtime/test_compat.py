@@ -28,8 +28,8 @@ def test_nothing_has_moved():
 
 
 def test_a_name_that_has_gone_keeps_the_server_from_starting(monkeypatch):
-    monkeypatch.delattr(socketio.AsyncServer, "_handle_event")
-    with pytest.raises(UsageError, match=r"AsyncServer\._handle_event is gone"):
+    monkeypatch.delattr(socketio.AsyncServer, "_handle_ack")
+    with pytest.raises(UsageError, match=r"AsyncServer\._handle_ack is gone"):
         Server()
 
 

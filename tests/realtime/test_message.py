@@ -1,8 +1,9 @@
 """A message is encoded once, and each of its forms reads back as what was said."""
 
+import tracemalloc
 import zlib
 
-from rtlab.realtime.message import Message
+from rtlab.realtime.message import PACKET_BYTES, Message
 from rtlab.wire.engineio import EnginePacket, EnginePacketType, decode_payload
 from rtlab.wire.frames import FrameParser, Opcode
 
@@ -18,11 +19,12 @@ def test_a_text_and_its_attachments_stay_together():
         (Opcode.TEXT, b'451-["x",{"_placeholder":true,"num":0}]'),
         (Opcode.BINARY, b"\x01\x02"),
     ]
-    assert decode_payload(message.body) == [
+    assert decode_payload(message.body.decode()) == [
         EnginePacket(EnginePacketType.MESSAGE, '51-["x",{"_placeholder":true,"num":0}]'),
         EnginePacket(EnginePacketType.MESSAGE, b"\x01\x02"),
     ]
-    assert message.size == len('451-["x",{"_placeholder":true,"num":0}]') + 2
+    assert len(message) == 2
+    assert message.held == len('451-["x",{"_placeholder":true,"num":0}]') + 2 + 2 * PACKET_BYTES
 
 
 def test_each_form_is_made_once():
@@ -30,7 +32,21 @@ def test_each_form_is_made_once():
     assert message.frames() is message.frames()
     assert message.frames(15, 10) is message.frames(15, 10)
     assert message.frames(15, 10) is not message.frames(12, 10)
-    assert message.body is message.body
+    kept = message.frames()
+    message.forget_frames()
+    assert message.frames() == kept
+    assert message.frames() is not kept
+
+
+def test_what_waits_is_counted_as_it_is():
+    """For short and long texts, in every script: a message that waits costs what it says, and not much less."""
+    for text in ("x", "x" * 1000, "😀" * 1000, "ü" * 100_000):
+        tracemalloc.start()
+        kept = [Message.of(f'2["m","{text}"]') for _ in range(20)]
+        held, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        said = sum(message.held for message in kept)
+        assert 0.4 * said < held <= said
 
 
 def test_only_what_is_long_enough_is_compressed():
