@@ -38,7 +38,12 @@ STYLES = {
 @click.option("--json", "json_file", metavar="FILE", help="Write the scores to FILE as JSON; - is standard output.")
 @click.option("--watch", is_flag=True, help="Grade again whenever a file changes, until Ctrl-C.")
 @click.option("--all", "students", metavar="DIR", help="For instructors: grade each folder in DIR, one per student.")
-@click.option("--csv", "csv_file", metavar="FILE", help="With --all: write the table to FILE.")
+@click.option(
+    "--csv",
+    "csv_file",
+    metavar="FILE",
+    help="With --all: write the table to FILE. Before a name that a spreadsheet would take for a formula stands a '.",
+)
 @click.pass_context
 def grade(
     context: click.Context,
@@ -178,7 +183,7 @@ def _show(console: Console, report: Report) -> None:
 
 def _grade_all(course: Course, names: tuple[str, ...], students: str, csv_file: str | None) -> int:
     """Grade a class. The exit status says whether it ran through, not how good the class is."""
-    from rtlab.grading.rendering import columns
+    from rtlab.grading.rendering import columns, one_line
     from rtlab.grading.report import grade_class, students_in
 
     chosen = course.select(names)
@@ -186,7 +191,9 @@ def _grade_all(course: Course, names: tuple[str, ...], students: str, csv_file: 
     with progress_bar(
         console_on(stderr=True), len(found) * sum(len(exercise.checks) for exercise in chosen)
     ) as advance:
-        result = grade_class(course, chosen, found, lambda name, exercise, _: advance(f"{name} {exercise.id}"))
+        result = grade_class(
+            course, chosen, found, lambda name, exercise, _: advance(f"{one_line(name)} {exercise.id}")
+        )
     head, *rows = result.rows()
     click.echo(columns([[name[:2] if name in {each.id for each in chosen} else name for name in head], *rows]))
     if csv_file:

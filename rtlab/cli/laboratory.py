@@ -61,7 +61,10 @@ async def _serve(app: object, port: int) -> None:
 @click.argument("url")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port of the tap.  [default: a free one]")
 @click.option(
-    "--save", metavar="FILE", type=click.Path(dir_okay=False), help="Write the transcript, for rtlab.Transcript.load."
+    "--save",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="Write the transcript, for rtlab.Transcript.load. Tokens are in it: only you can read the file (mode 0600).",
 )
 def tap(url: str, port: int, save: str | None) -> int:
     """Stand between a server and its clients, and show what goes over the wire, until Ctrl-C.

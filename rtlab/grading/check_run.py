@@ -287,7 +287,8 @@ class CheckRun:
             if verdict in (Verdict.PASSED, Verdict.TODO)
             else tuple(map(printable, self.child.log.tail(OUTPUT_LINES)))
         )
-        return CheckResult(self.check.name, verdict, message, self.check.points, kept)
+        # a line of the submission may be in the message, or the name of a process of its own
+        return CheckResult(self.check.name, verdict, printable(message), self.check.points, kept)
 
 
 def _size(count: int) -> str:

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from rtlab.grading.messages import printable
 from rtlab.grading.results import CheckResult, ExerciseResult, Verdict
 
-__all__ = ["Line", "Style", "Words", "as_html", "as_text", "columns", "detail", "lines_of"]
+__all__ = ["Line", "Style", "Words", "as_html", "as_text", "columns", "detail", "lines_of", "one_line"]
 
 
 class Style(enum.Enum):
@@ -93,6 +94,15 @@ def as_html(results: Iterable[ExerciseResult], conclusion: Iterable[str]) -> str
         rows += [_html_row(check) for check in result.checks]
     paragraphs = "".join(f"<p>{_marked_up(sentence)}</p>" for sentence in conclusion)
     return f'<table style="color: inherit">{"".join(rows)}</table>{paragraphs}'
+
+
+def one_line(text: str) -> str:
+    """A text of somebody else's in a table, such as the name of a folder.
+
+    What would end the line is spelled out, and so is what a terminal would obey, and half a character, which no file
+    takes.
+    """
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:

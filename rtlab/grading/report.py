@@ -19,7 +19,7 @@ from rtlab.errors import UsageError
 from rtlab.grading.catalogue import Course, Exercise, find_course
 from rtlab.grading.exercise_run import ExerciseRun, grade_exercise
 from rtlab.grading.progress import Progress
-from rtlab.grading.rendering import Line, Words, as_html, as_text, lines_of
+from rtlab.grading.rendering import Line, Words, as_html, as_text, lines_of, one_line
 from rtlab.grading.results import CheckResult, ExerciseResult
 
 __all__ = [
@@ -142,6 +142,12 @@ def submissions_folder(path: str | os.PathLike[str] | None) -> Path | None:
     return folder
 
 
+FORMULA = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}",
+           "\N{FULLWIDTH HYPHEN-MINUS}", "\N{FULLWIDTH COMMERCIAL AT}")  # fmt: skip
+"""What a cell begins with that a spreadsheet takes for a formula, after the advice of OWASP (CSV Injection). Tab and
+carriage return are on its list too: they are spelled out in every table."""
+
+
 @dataclass(frozen=True, repr=False)
 class Report:
     """What came of grading. Jupyter shows it as a table."""
@@ -229,13 +235,17 @@ class ClassReport:
         rows = [head]
         for student, report in self.students.items():
             scores = ["missing" if result.missing else str(result.points) for result in report.exercises]
-            rows.append([student, *scores, str(report.points), str(most)])
+            rows.append([one_line(student), *scores, str(report.points), str(most)])
         return rows
 
     def to_csv(self) -> str:
-        """The same, comma-separated."""
+        """The same, comma-separated. An apostrophe stands before a name that a spreadsheet would take for a formula."""
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows(self.rows())
+        for row in self.rows():
+            cells = [f"'{cell}" if cell.startswith(FORMULA) else cell for cell in row]
+            # where a semicolon separates the cells of a table, a bare one would begin a new cell
+            quote = csv.QUOTE_ALL if any(";" in cell for cell in cells) else csv.QUOTE_MINIMAL
+            csv.writer(text, lineterminator="\n", quoting=quote).writerow(cells)  # type: ignore[arg-type]
         return text.getvalue()
 
 

@@ -1,8 +1,11 @@
 """Copying between two sockets, unchanged, in both directions.
 
 What lives here: `Relay`, which connects a client that was accepted with a server, and passes on whatever comes and how
-it comes: backpressure (it holds about 300 KiB per direction at most), half-closed connections, resets. It must not
+it comes: backpressure (it holds about 600 KiB per direction at most), half-closed connections, resets. It must not
 know what the bytes mean; an observer is told of them before they go on.
+
+The observer may need long for few bytes. So it gets them in portions. What it has not seen after a short spell waits
+for its turn, and that side is not read from meanwhile: whoever sends what is slow to read waits, and nobody else.
 """
 
 from __future__ import annotations
@@ -12,14 +15,21 @@ import os
 import socket
 import struct
 import sys
+from functools import partial
+from time import perf_counter
 from typing import Protocol, cast
 
 from rtlab.instruments.direction import Direction
+from rtlab.instruments.turns import Turns
 
-__all__ = ["CONNECT_S", "Observer", "Relay"]
+__all__ = ["CONNECT_S", "SPELL_S", "Observer", "Relay"]
 
 CONNECT_S = 10.0
-"""Seconds that the server has to accept a connection."""
+"""Seconds that the server has to accept a connection; and that a client has, where there is no server, to say what it
+wants to be told."""
+SPELL_S = 0.0005
+"""Seconds that the observer gets at a time for the bytes of one side, and one portion more. 250 KiB of large messages
+take less, and go on at once."""
 RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 """SO_LINGER without time to linger: closing sends RST. That is how a reset is passed on."""
 
@@ -27,11 +37,17 @@ RESET_ON_CLOSE = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 class Observer(Protocol):
     """Who is told what goes through. Nothing here may raise."""
 
+    def portion(self, direction: Direction) -> int:
+        """How many bytes it takes next at most, such that they cost it little time."""
+
     def receive(self, direction: Direction, data: bytes) -> None:
         """These bytes go this way next."""
 
     def end(self, direction: Direction, problem: str = "") -> None:
         """TCP has ended in this direction: politely, or as `problem` says."""
+
+    def left_over(self, direction: Direction, data: bytes) -> None:
+        """These bytes have come, and go nowhere: the connection is over."""
 
     def refusal(self, problem: str) -> bytes | None:
         """There is no server: what the client is told before its connection is closed. None: let it finish first."""
@@ -46,9 +62,10 @@ class Relay:
     Args:
         observer: is told of all that goes through.
         address: host and port of the server.
+        turns: where the bytes wait that the observer has not seen yet; those of all relays that share an event loop.
     """
 
-    def __init__(self, observer: Observer, address: tuple[str, int]) -> None:
+    def __init__(self, observer: Observer, address: tuple[str, int], turns: Turns) -> None:
         self.observer = observer
         self.client = _Side(self, Direction.TO_SERVER)
         """The protocol for the socket that was accepted."""
@@ -56,8 +73,10 @@ class Relay:
         """Set when both sockets are closed."""
         self._server = _Side(self, Direction.TO_CLIENT)
         self._address = address
+        self._turns = turns
         self._connecting: asyncio.Task[None] | None = None
         self._no_server = ""  # why there is none
+        self._deadline: asyncio.TimerHandle | None = None  # of a client that has no server
         self._over = False  # we are closing both ourselves
 
     def abort(self) -> None:
@@ -81,12 +100,30 @@ class Relay:
 
     def data(self, side: _Side, data: bytes) -> None:
         """Bytes have come."""
-        self.observer.receive(side.direction, data)
+        waits = bool(side.unseen)  # not where asyncio keeps its word: that side is paused
+        side.unseen = memoryview(bytes(side.unseen) + data if waits else data)
+        if not waits and self.read(side):
+            self._turns.join(side.turn)
+
+    def read(self, side: _Side) -> bool:
+        """Show the observer some of what has come, and pass that on. Gives whether more is left."""
+        if self._over:
+            return False
+        came, seen, end = side.unseen, 0, perf_counter() + SPELL_S
+        while seen < len(came):
+            part = bytes(came[seen : seen + self.observer.portion(side.direction)])
+            self.observer.receive(side.direction, part)
+            seen += len(part)
+            if perf_counter() >= end:
+                break
+        side.unseen = came[seen:]
         other = self._other(side)
         if other.open and not other.transport.is_closing():
-            other.transport.write(data)
+            other.transport.write(came[:seen])
         elif self._no_server:
             self._refuse()
+        self._steer(side)
+        return bool(side.unseen)
 
     def eof(self, side: _Side) -> None:
         """One side will send no more; the other may go on."""
@@ -103,10 +140,8 @@ class Relay:
         """One side reads too slowly, or has caught up: the other one has to wait, or may go on."""
         if writable and side.reset_when_drained:
             return side.reset()
-        other = self._other(side)
-        if other.open and not other.eof:
-            other.transport.resume_reading() if writable else other.transport.pause_reading()
-        return None
+        side.writable = writable
+        return self._steer(self._other(side))
 
     def lost(self, side: _Side) -> None:
         """A socket is closed. If that was not us, it was reset."""
@@ -119,6 +154,14 @@ class Relay:
             if other.open:
                 other.reset()
         self._check_gone()
+
+    def _steer(self, side: _Side) -> None:
+        """Read from a side while the other one takes it, and while the observer keeps up with it."""
+        if side.open and not (side.eof or self._over or self._connecting):
+            if side.unseen or not self._other(side).writable:
+                side.transport.pause_reading()
+            else:
+                side.transport.resume_reading()
 
     async def _connect(self) -> None:
         try:
@@ -134,10 +177,13 @@ class Relay:
         # a callback, because a task that is cancelled before its first step runs no line of its own
         self._connecting = None
         self._check_gone()
-        if self.client.open and not self._over:
-            self.client.transport.resume_reading()
+        self._steer(self.client)
+        if self._no_server and self.client.open:
+            self._deadline = asyncio.get_running_loop().call_later(CONNECT_S, partial(self._refuse, last=True))
 
     def _refuse(self, *, last: bool = False) -> None:
+        if self._over:
+            return
         answer = self.observer.refusal(self._no_server)
         if answer is not None or last:
             self.client.transport.write(answer or b"")
@@ -154,9 +200,16 @@ class Relay:
         return self._server if side is self.client else self.client
 
     def _check_gone(self) -> None:
-        if not (self.client.open or self._server.open or self._connecting or self.closed.is_set()):
-            self.closed.set()
-            self.observer.gone(self)
+        if self.client.open or self._server.open or self._connecting or self.closed.is_set():
+            return
+        self.closed.set()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        for side in (self.client, self._server):
+            if side.unseen:
+                self.observer.left_over(side.direction, bytes(side.unseen))
+            side.leave()
+        self.observer.gone(self)
 
 
 class _Side(asyncio.Protocol):
@@ -168,8 +221,20 @@ class _Side(asyncio.Protocol):
         self.direction = direction
         self.open = False
         self.eof = False
+        self.writable = True
         self.reset_when_drained = False
+        self.unseen = memoryview(b"")
+        """What has come from here and waits for the observer."""
         self._relay = relay
+
+    def turn(self) -> bool:
+        """It is this side's turn. Gives whether it needs another one."""
+        return bool(self.unseen) and self._relay.read(self)
+
+    def leave(self) -> None:
+        """The connection is over. Without this, the two would keep each other until the cyclic collector comes."""
+        self.unseen = memoryview(b"")
+        del self._relay
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)

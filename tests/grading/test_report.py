@@ -1,5 +1,7 @@
 """Scores as a table, as text, as JSON and as CSV, and `rtlab.grade` as a notebook calls it."""
 
+import csv
+import io
 import json
 import shutil
 
@@ -65,6 +67,34 @@ def test_csv(report, course):
     missing = Report((ExerciseResult("00_hello", (), missing=True),), course)
     table = ClassReport(course.select(("00",)), {"Ann, B.": report, "cy": missing})
     assert table.to_csv() == 'student,00_hello,points,max\n"Ann, B.",2,2,5\ncy,missing,0,5\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("\uff1d1+1", "'\uff1d1+1"),
+        ("\t=1+1", "\\t=1+1"),
+        ("\r=1+1", "\\r=1+1"),
+        ("\n=1+1", "\\n=1+1"),
+        ("ann;=1+1", "ann;=1+1"),
+        ('"=1+1', '"=1+1'),
+        ("'=1+1", "'=1+1"),
+        ("half \udc80", "half \\udc80"),
+        ("\x1b[2J\u202e", "\\x1b[2J\\u202e"),
+        ("ann-marie", "ann-marie"),
+    ],
+)
+def test_a_name_is_no_formula_in_a_spreadsheet(report, course, name, cell):
+    table = ClassReport(course.select(("00",)), {name: report})
+    text = table.to_csv()
+    text.encode()
+    assert list(csv.reader(io.StringIO(text)))[1] == [cell, "2", "2", "5"]
+    assert ";" not in cell or f'"{cell}"' in text, "quoted, where a semicolon separates the cells"
+    assert all(each.isprintable() for row in table.rows() for each in row), "the same table goes to a terminal"
 
 
 async def test_a_notebook_grades_while_its_loop_runs(course_copy, capsys, leaves_no_process):

@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import struct
+import weakref
 from contextlib import asynccontextmanager
+from time import perf_counter
 
 import pytest
 from deadlines import WAIT_S
 from eventually import until
 
+from rtlab.instruments import relay
 from rtlab.instruments.direction import Direction
 from rtlab.instruments.relay import Relay
+from rtlab.instruments.turns import Turns
 
 pytestmark = pytest.mark.timeout(WAIT_S * 2)
 UP, DOWN = Direction.TO_SERVER, Direction.TO_CLIENT
@@ -22,8 +27,15 @@ class Notes:
 
     def __init__(self, answer=None):
         self.bytes = {UP: b"", DOWN: b""}
+        self.rest = b""
         self.ends, self.refused, self.left = [], [], 0
         self.answer = answer
+
+    def portion(self, direction):
+        return 2**20
+
+    def left_over(self, direction, data):
+        self.rest += data
 
     def receive(self, direction, data):
         self.bytes[direction] += data
@@ -39,15 +51,29 @@ class Notes:
         self.left += 1
 
 
+class Pedant(Notes):
+    """Takes as long for every single byte as one spell lasts."""
+
+    def portion(self, direction):
+        return 1 if direction is UP else 2**20
+
+    def receive(self, direction, data):
+        super().receive(direction, data)
+        end = perf_counter() + relay.SPELL_S
+        while direction is UP and perf_counter() < end:
+            pass
+
+
 @asynccontextmanager
-async def through(serve, answer=None, port=None):
+async def through(serve, answer=None, port=None, notes=None, turns=None):
     """A server, a relay in front of it, and a client's end of the line."""
-    notes, relays, done = Notes(answer), [], []
+    notes, relays, done = notes or Notes(answer), [], []
+    turns = turns or Turns()
     behind = await asyncio.start_server(lambda r, w: done.append(asyncio.ensure_future(serve(r, w))), "127.0.0.1", 0)
     address = ("127.0.0.1", port or behind.sockets[0].getsockname()[1])
 
     def protocol():
-        relays.append(Relay(notes, address))
+        relays.append(Relay(notes, address, turns))
         return relays[-1].client
 
     front = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
@@ -155,3 +181,75 @@ async def test_an_abort_ends_both_sides_and_is_told_once():
         relays[0].abort()
         await relays[0].closed.wait()
         assert notes.left == 1
+
+
+@pytest.mark.parametrize("in_turns", [True, False])
+async def test_what_is_slow_to_read_holds_up_its_sender_and_nobody_else(in_turns, monkeypatch):
+    """Counted in what has been read of a flood when somebody else's word has come back."""
+    flood, turns, pedant = bytes(1000), Turns(), Pedant()
+    came = bytearray()
+
+    async def listen(reader, writer):
+        while data := await reader.read(65536):
+            came.extend(data)
+            assert pedant.bytes[UP].startswith(came), "it has been seen before it is passed on"
+        writer.close()
+
+    async with (
+        through(echo, turns=turns) as (_, _, reader, writer),
+        through(listen, notes=pedant, turns=turns) as (_, relays, flooded, flooding),
+    ):
+        writer.write(b"x")
+        await reader.readexactly(1)
+        if not in_turns:
+            pedant.receive = lambda direction, data: [Pedant.receive(pedant, direction, bytes([each])) for each in data]
+            pedant.portion = lambda _: 2**20
+        flooding.write(flood)
+        await until(lambda: pedant.bytes[UP])
+        writer.write(b"y")
+        await reader.readexactly(1)
+        seen = len(pedant.bytes[UP])
+        assert seen < len(flood) / 2 if in_turns else seen == len(flood)
+        flooding.write_eof()
+        assert await flooded.read() == b""
+        assert bytes(came) == flood
+        await relays[0].closed.wait()
+    assert pedant.rest == b""
+
+
+async def test_a_flood_is_not_read_while_it_waits_and_its_rest_is_told_at_the_end():
+    pedant, flood = Pedant(), bytes(range(256)) * 10_000
+    async with through(echo, notes=pedant) as (_, relays, _reader, writer):
+        writer.write(flood)
+        await until(lambda: pedant.bytes[UP])
+        (relayed,) = relays
+        assert not relayed.client.transport.is_reading()
+        relayed.abort()
+        await relayed.closed.wait()
+        assert pedant.rest
+        assert flood.startswith(pedant.bytes[UP] + pedant.rest)
+
+
+async def test_who_is_gone_costs_nothing():
+    gc.collect()
+    gc.disable()
+    try:
+        async with through(echo) as (_, relays, reader, writer):
+            writer.write(b"x")
+            await reader.readexactly(1)
+            writer.write_eof()
+            assert await reader.read() == b""
+            await relays[0].closed.wait()
+            gone = [weakref.ref(each) for each in (relays[0], relays[0].client, relays[0]._server)]
+            relays.clear()
+            await until(lambda: not any(each() for each in gone))
+    finally:
+        gc.enable()
+
+
+async def test_a_client_without_a_server_that_says_nothing_is_not_kept(monkeypatch):
+    monkeypatch.setattr(relay, "CONNECT_S", 0.05)
+    async with through(echo, port=refusing_port()) as (notes, relays, reader, _writer):
+        assert await reader.read() == b""
+        await relays[0].closed.wait()
+    assert notes.refused == ["connection refused"]

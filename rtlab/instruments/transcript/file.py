@@ -8,17 +8,19 @@ from __future__ import annotations
 import base64
 import json
 import os
+import stat
+import sys
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from rtlab.errors import UsageError
 from rtlab.instruments.direction import Direction
 from rtlab.instruments.transcript.packet_seen import PacketSeen
 from rtlab.instruments.transcript.rows import Kind, Row
 
-__all__ = ["VERSION", "dump_head", "dump_row", "load_row", "read_rows", "write_rows"]
+__all__ = ["VERSION", "dump_head", "dump_row", "load_row", "open_private", "read_rows", "write_rows"]
 
 VERSION = 1
 """Of the file format, in its first line."""
@@ -26,9 +28,30 @@ VERSION = 1
 
 def write_rows(path: str | os.PathLike[str], rows: Iterable[Row], dropped: int) -> None:
     """Write a transcript: its rows, and how many rows before them were not kept."""
-    with Path(path).open("w", encoding="utf-8") as file:
+    with open_private(path) as file:
         file.write(dump_head(dropped))
         file.writelines(map(dump_row, rows))
+
+
+def open_private(path: str | os.PathLike[str]) -> TextIO:
+    """Open a file for writing that nobody but its owner can read: tokens and cookies are in what goes over a wire.
+
+    On POSIX it gets the mode 0600 before anything is written, also where it was there and others could read it. Whoever
+    has it open already goes on reading. On Windows it has the rights of its folder.
+
+    Raises:
+        OSError: it cannot be written; or it is somebody else's, so its rights cannot be narrowed.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):  # not a pipe, not a terminal
+            if sys.platform != "win32":
+                os.fchmod(descriptor, 0o600)
+            os.truncate(descriptor, 0)
+        return os.fdopen(descriptor, "w", encoding="utf-8")
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def read_rows(path: str | os.PathLike[str]) -> tuple[list[Row], int]:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from rtlab.errors import PeerError
 from rtlab.instruments.direction import Direction
 from rtlab.instruments.transcript.packet_seen import PacketSeen
+from rtlab.instruments.transcript.wording import printable
 from rtlab.wire.frames import MASK, Frame, FrameParser
 from rtlab.wire.handshake import Request, Response, parse_request, parse_response
 
@@ -123,7 +124,10 @@ class Row:
 
     @property
     def lines(self) -> list[str]:
-        """All that is shown of it: the summary, what is wrong with it, what it means, the details."""
+        """All that is shown of it: the summary, what is wrong with it, what it means, the details.
+
+        Nothing in it moves a terminal's cursor, wherever the row comes from: a file may have been loaded.
+        """
         said = [self.summary]
         if self.session and self.answers is not None and self.kind is not Kind.FRAME:
             said[0] += f", answers row {self.answers}: {self.asked}"  # of several requests in flight
@@ -132,10 +136,10 @@ class Row:
         said += [f"= {packet}" for packet in self.packets]
         if self.note:
             said.append(f"= {self.note}")
-        return [*said, *self.details]
+        return [printable(line) for line in (*said, *self.details)]
 
     def __str__(self) -> str:
-        return f"{self.clock}  {self.client} {self.direction.arrow} server  {self.summary}"
+        return f"{self.clock}  {self.client} {self.direction.arrow} server  {printable(self.summary)}"
 
     def __repr__(self) -> str:
         return f"<Row {self}>"

@@ -99,7 +99,13 @@ class Transcript(Sequence[Row]):
         return self.only(lambda row: bool(row.problem))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write it as JSON lines, raw bytes included: a line about the file, then a line for each row."""
+        """Write it as JSON lines, raw bytes included: a line about the file, then a line for each row.
+
+        Tokens and cookies are in there, so on POSIX only its owner can read the file (mode 0600, also if it was there).
+
+        Raises:
+            OSError: it cannot be written, or it is somebody else's.
+        """
         write_rows(path, self._rows, self.dropped)
 
     @classmethod

@@ -80,6 +80,14 @@ class FrameReader:
         """What would have to come next, in words; empty between frames."""
         return "the rest of a WebSocket frame" if self.unfinished_size else ""
 
+    @property
+    def missing(self) -> int:
+        """Bytes that the frame needs which has begun; 0 if that is not known."""
+        if self._skipping:
+            return self._skipping
+        found = self._next_size()
+        return 0 if found is None else max(0, found[0] - len(self._buffer))
+
     def feed(self, data: bytes) -> Iterator[FrameSeen]:
         """Take what has come; gives the frames that are whole, one by one. Never raises."""
         self._buffer += data
@@ -179,7 +187,7 @@ class _Message:
         self.opcode: Opcode | None = None
         self.compressed = False
         self.size = 0
-        self._parts: list[bytes] = []
+        self._parts = bytearray()
         self._lost = lost
 
     def add(self, frame: Frame, payload: bytes) -> tuple[str | bytes, str | bytes | None, bool]:
@@ -200,12 +208,12 @@ class _Message:
             raise ProtocolError(
                 f"a message longer than the {MESSAGE_BYTES:,} bytes decoded here", rule="RFC 6455 §10.4"
             )
-        self._parts.append(payload)
+        self._parts += payload
         text = self.opcode is Opcode.TEXT
         whole: str | bytes | None = None
         if frame.fin:
             if not self._lost:
-                whole = _decode(b"".join(self._parts)) if text else b"".join(self._parts)
+                whole = _decode(bytes(self._parts)) if text else bytes(self._parts)
             self._clear()
             if first and whole is not None:
                 return whole, whole, first

@@ -28,6 +28,9 @@ BODY_BYTES = 1024 * 1024
 CHUNK_LINE = 4096
 """Bytes of the line before a chunk, extensions included (RFC 9112 §7.1.1)."""
 
+BEGINNING = 1024
+"""Bytes of the first line that are looked at before its end has come, each time that more of it comes."""
+
 _BEGINS_REQUEST = re.compile(rb"[!#$%&'*+\-.^_`|~\w]{1,32}( [!-~]*( [HTP/.\d]*\r?)?)?")
 _BEGINS_RESPONSE = re.compile(rb"HTTP/\d\.\d \d{3}( [^\r\n]*)?\r?")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;.*)?\r?\n")
@@ -72,10 +75,13 @@ class HttpReader:
         self._buffer = bytearray()
         self._raw = bytearray()  # what has been consumed since the last message, or the beginning of that
         self._size = 0
-        self._step: Callable[[], Iterator[HttpMessage | StreamEvent] | None] = self._read_head
+        # a function, and no method of this object: it would keep itself until the cyclic collector comes
+        self._step: Callable[[HttpReader], Iterator[HttpMessage | StreamEvent] | None] = HttpReader._read_head
+        self._begun = False  # whether the first line of the head is whole, and was looked at
         self._head: Request | Response | None = None
         self._body = bytearray()
         self._body_size = 0
+        self._searched = 0  # bytes of the body in which no event ends
         self._left = 0  # bytes of the body or the chunk that have not come yet
         self._streaming = False
 
@@ -94,9 +100,14 @@ class HttpReader:
         """What would have to come next, in words; empty between messages."""
         if self._head is None:
             return "the rest of an HTTP head" if self.unfinished_size else ""
-        if self._step == self._read_until_end:
+        if self._step is HttpReader._read_until_end:
             return ""
         return "the rest of an event stream" if self._streaming else "the rest of an HTTP body"
+
+    @property
+    def missing(self) -> int:
+        """Bytes that the body needs which has begun, or the chunk; 0 if that is not known, or if events are in it."""
+        return 0 if self._streaming else self._left
 
     def feed(self, data: bytes) -> Iterator[HttpMessage | StreamEvent]:
         """Take what has come; gives what is whole, one by one. Stop after a message, and `take_rest` has what follows.
@@ -105,7 +116,7 @@ class HttpReader:
             HandshakeError: this is no HTTP. What has not come out is in `unfinished`.
         """
         self._buffer += data
-        while (found := self._step()) is not None:
+        while (found := self._step(self)) is not None:
             yield from found
 
     def take_rest(self) -> bytes:
@@ -116,7 +127,7 @@ class HttpReader:
 
     def end(self) -> HttpMessage | None:
         """TCP has ended: gives the response whose body goes to the end, if there is one (RFC 9112 §6.3)."""
-        if self._step == self._read_until_end and not self._streaming:
+        if self._step is HttpReader._read_until_end and not self._streaming:
             return self._finish()
         return None
 
@@ -153,7 +164,8 @@ class HttpReader:
             ):
                 return iter((self._finish(),))
         if codings:
-            self._step = self._read_chunk_size if codings[-1] == "chunked" else self._read_until_end
+            chunked = codings[-1] == "chunked"
+            self._step = HttpReader._read_chunk_size if chunked else HttpReader._read_until_end
         elif lengths:
             text = lengths.pop()
             if lengths or not re.fullmatch(r"[0-9]{1,18}", text):
@@ -161,9 +173,9 @@ class HttpReader:
             self._left = int(text)
             if not self._left:
                 return iter((self._finish(),))
-            self._step = self._read_length
+            self._step = HttpReader._read_length
         elif isinstance(head, Response):
-            self._step = self._read_until_end
+            self._step = HttpReader._read_until_end
         else:
             return iter((self._finish(),))
         content_type = (head.headers.get("Content-Type") or "").partition(";")[0].strip().lower()
@@ -191,7 +203,7 @@ class HttpReader:
             raise HandshakeError(f"expected the size of a chunk, got {shown!r}", rule="RFC 9112 §7.1")
         self._consume(end + 1)
         self._left = int(match[1], 16)
-        self._step = self._read_chunk if self._left else self._read_trailer
+        self._step = HttpReader._read_chunk if self._left else HttpReader._read_trailer
         return iter(())
 
     def _read_chunk(self) -> Iterator[HttpMessage | StreamEvent] | None:
@@ -200,7 +212,7 @@ class HttpReader:
         taken = self._consume(min(self._left, len(self._buffer)))
         self._left -= len(taken)
         if not self._left:
-            self._step = self._read_chunk_end
+            self._step = HttpReader._read_chunk_end
         return self._add(taken, done=False)
 
     def _read_chunk_end(self) -> Iterator[HttpMessage | StreamEvent] | None:
@@ -209,7 +221,7 @@ class HttpReader:
         if self._buffer[:2] != b"\r\n":
             raise HandshakeError("expected the end of a chunk", rule="RFC 9112 §7.1")
         self._consume(2)
-        self._step = self._read_chunk_size
+        self._step = HttpReader._read_chunk_size
         return iter(())
 
     def _read_trailer(self) -> Iterator[HttpMessage | StreamEvent] | None:
@@ -231,13 +243,16 @@ class HttpReader:
 
     def _events(self, done: bool) -> Iterator[StreamEvent]:
         found = []
-        while (match := _EVENT_END.search(self._body)) is not None:
+        while (match := _EVENT_END.search(self._body, self._searched)) is not None:
             event = bytes(self._body[: match.start()])
             del self._body[: match.end()]
+            self._searched = 0
             found.append(StreamEvent(event, *self._take_raw()))  # several at once: the first has all their bytes
+        self._searched = max(0, len(self._body) - 3)  # an end may have begun
         if len(self._body) >= BODY_BYTES:  # too long to wait for its end
             found.append(StreamEvent(bytes(self._body), *self._take_raw()))
             self._body.clear()
+            self._searched = 0
         if done:
             found.append(StreamEvent(None, *self._take_raw()))
             self._reset()
@@ -252,9 +267,9 @@ class HttpReader:
     def _reset(self) -> None:
         self._head = None
         self._body.clear()
-        self._body_size = 0
-        self._streaming = False
-        self._step = self._read_head
+        self._body_size = self._searched = 0
+        self._begun = self._streaming = False
+        self._step = HttpReader._read_head
 
     def _consume(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])
@@ -271,7 +286,11 @@ class HttpReader:
 
     def _check_beginning(self) -> None:
         """Notice at once what cannot become HTTP, before its end comes."""
-        line, end, _ = bytes(self._buffer[:HEAD_BYTES]).partition(b"\n")
+        if self._begun:
+            return
+        length = self._buffer.find(b"\n", 0, HEAD_BYTES)
+        end = self._begun = length >= 0
+        line = bytes(self._buffer[: length if end else BEGINNING])
         if self._method is None:
             fits = _BEGINS_REQUEST.fullmatch(line) and (not end or re.search(rb" HTTP/\d\.\d\r$", line))
         elif end:

@@ -32,6 +32,9 @@ SESSIONS = 5_000
 """Sessions that are remembered. One that comes back after so many others is read as if it had just begun."""
 UNANSWERED = 1_000
 """Events of one session that wait for their acknowledgement. Older ones are given up."""
+LONGEST = 300
+"""Characters of a session's id, a namespace or the data of a PING by which something is remembered. What has longer
+ones is shown, and not matched with its answer: a megabyte of them would be kept for each."""
 ATTACHMENTS = 100
 """Attachments of a packet that are read here: more than a server takes, for that is worth seeing."""
 ACKNOWLEDGEMENT = "Socket.IO protocol v5, Acknowledgement"
@@ -71,14 +74,16 @@ class SessionsSeen:
         session = self._known.pop(sid, None)
         if session is None:
             session = SessionSeen(sid, client, plain=plain, whole=begins)
-        self._known[sid] = session
+        if len(sid) <= LONGEST:
+            self._known[sid] = session
         if len(self._known) > SESSIONS:
             del self._known[next(iter(self._known))]
         return session
 
     def adopt(self, session: SessionSeen) -> None:
         """A session has got its id, over the WebSocket with which it began."""
-        self._known[session.sid] = session
+        if len(session.sid) <= LONGEST:
+            self._known[session.sid] = session
 
 
 class SessionSeen:
@@ -118,11 +123,18 @@ class SessionSeen:
             self.sid = self.sid or handshake.sid
             return engineio_seen(packet, handshake), ""
         seen = engineio_seen(packet)
-        if packet.type is EngineIO.PING:
+        if packet.type is EngineIO.PING and len(packet.data or "") <= LONGEST:
             self._pings[direction, str(packet.data)] = _Asked(number, "PING")
+            if len(self._pings) > UNANSWERED:
+                del self._pings[next(iter(self._pings))]
         elif packet.type is EngineIO.PONG:
             seen = _answer(seen, self._pings.pop((direction.back, str(packet.data)), None))
         return seen, ""
+
+    def miss(self, direction: Direction) -> None:
+        """Packets of this direction are not read: acknowledgements may be among them, and attachments."""
+        self._whole = False
+        self._decoders[direction] = socketio.Decoder(max_attachments=ATTACHMENTS)
 
     def _message(self, direction: Direction, data: str | bytes, number: int) -> tuple[PacketSeen, str]:
         if self._plain:
@@ -168,6 +180,8 @@ class SessionSeen:
     ) -> tuple[PacketSeen, str]:
         """A Socket.IO packet with what it answers, and what is wrong with that."""
         where = packet.namespace
+        if len(where) > LONGEST:
+            return seen, ""
         if packet.type is SocketIO.EVENT and packet.id is not None:
             self._events[direction, where, packet.id] = _Asked(number, repr(seen.event), seen.event)
             if len(self._events) > UNANSWERED:

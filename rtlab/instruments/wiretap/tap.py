@@ -5,16 +5,20 @@ mean; `decoding` and `sessions_seen` do. They read HTTP, WebSocket, Engine.IO an
 
 Two promises. Bytes leave as they came, whatever they are: backpressure, half-closed connections and resets are passed
 on too. And what has gone through is recorded before it is passed on: whoever has received something finds it in
-`tap.transcript`, without waiting.
+`tap.transcript`, without waiting (or in its number of rows that are not kept any more: a recording is bounded).
+
+To read a flood of tiny messages takes longer than to send it. The tap reads it in turns with all its other connections,
+so it is the sender of the flood that waits: its bytes are passed on as fast as they are read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Protocol
+from typing import Protocol, cast
 from urllib.parse import urlsplit
 
 from rtlab.errors import UsageError
@@ -24,16 +28,26 @@ from rtlab.instruments.transcript.labels import make_labels
 from rtlab.instruments.transcript.recording import Recording
 from rtlab.instruments.transcript.rows import Row
 from rtlab.instruments.transcript.transcript import Transcript
+from rtlab.instruments.turns import Turns
 from rtlab.instruments.wiretap.decoding import ConnectionDecoder, Meaning
 from rtlab.instruments.wiretap.sessions_seen import SessionsSeen
 from rtlab.servers import registry
 from rtlab.servers.accepting import stop_accepting
 from rtlab.servers.hosting import HostedServer, listen
+from rtlab.servers.repeats import RepeatLog
 
 __all__ = ["DEADLINE_S", "Tap", "start_tap", "tap"]
 
+logger = logging.getLogger(__name__)
+
+CONNECTIONS = 400
+"""Connections that are open at a time, with two sockets each: most systems allow a process 1,024. On one that allows
+less, a quarter of that. Who comes then is reset at once, and the log says so once in a while."""
 DEADLINE_S = 5.0
 """Seconds that `wait_for` and `seen` wait for what a lesson says will come."""
+LOOK_S, LOOKING = 0.001, 0.1
+"""Seconds that a look at the transcript may take in every turn of the loop, for those who wait. Where it takes longer,
+because rows have come by the thousand, looks get this part of the time, and some changes are not looked at."""
 
 
 class HasUrl(Protocol):
@@ -58,9 +72,14 @@ class Tap(HostedServer):
         self.sessions = SessionsSeen(lambda: recording.count)
         """The Engine.IO sessions that it has seen."""
         self._relays: set[Relay] = set()
+        self._turns = Turns()
+        self._room = _room()
+        self._refused = RepeatLog(logger)
         self._accepted = 0
         self._waiting: dict[asyncio.Future[Transcript], Callable[[Transcript], object]] = {}
         self._look_scheduled = False
+        self._next_look = 0.0  # by the loop's clock
+        self._catching_up = False
         self._server: asyncio.Server | None = None
 
     @property
@@ -79,7 +98,8 @@ class Tap(HostedServer):
         It is needed only for what nobody here receives. What you have received is in the transcript already.
 
         Args:
-            predicate: is called with the transcript after each change, and when a connection has ended.
+            predicate: is called with the transcript after each change, and when a connection has ended; under a flood,
+                after many changes.
             within_s: seconds.
 
         Raises:
@@ -118,8 +138,14 @@ class Tap(HostedServer):
         self._server = await asyncio.get_running_loop().create_server(self._accept, sock=listener)
 
     def _accept(self) -> asyncio.Protocol:
+        if len(self._relays) >= self._room:
+            self._refused.log(
+                logging.WARNING, "tap full", "The tap on port %d has %d connections open and takes no more.",
+                self.port, self._room,
+            )  # fmt: skip
+            return _Refused()
         self._accepted += 1
-        relay = Relay(_Observer(self, self._accepted), self._address)
+        relay = Relay(_Observer(self, self._accepted), self._address, self._turns)
         self._relays.add(relay)
         return relay.client
 
@@ -131,11 +157,19 @@ class Tap(HostedServer):
             relay.abort()
             await relay.closed.wait()
         self.recording.close_run()
+        self._refused.sum_up()
 
     def record(self, row: Row) -> None:
         """A row, from one of the connections."""
         self.recording.append(row)
+        if self.recording.behind and not self._catching_up:
+            self._catching_up = True
+            self._turns.join(self._catch_up)
         self._changed()
+
+    def _catch_up(self) -> bool:
+        self._catching_up = self.recording.catch_up()
+        return self._catching_up
 
     def gone(self, relay: Relay) -> None:
         """A connection is over."""
@@ -143,13 +177,20 @@ class Tap(HostedServer):
         self._changed()
 
     def _changed(self) -> None:
-        """Let those who wait look, once per turn of the loop."""
+        """Let those who wait look, once per turn of the loop at most, and seldom while it takes long."""
         if self._waiting and not self._look_scheduled:
             self._look_scheduled = True
-            asyncio.get_running_loop().call_soon(self._look)
+            asyncio.get_running_loop().call_at(self._next_look, self._look)
 
     def _look(self) -> None:
         self._look_scheduled = False
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._show_to_those_who_wait()
+        now = loop.time()
+        self._next_look = now + (now - began) * (1 / LOOKING - 1) if now - began > LOOK_S else now
+
+    def _show_to_those_who_wait(self) -> None:
         now = self.transcript
         for future, predicate in self._waiting.items():
             if not future.done():
@@ -160,14 +201,23 @@ class Tap(HostedServer):
                     future.set_exception(error)
 
 
+class _Refused(asyncio.Protocol):
+    """A connection for which there is no room."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).abort()
+
+
 class _Observer:
     """What a relay tells goes to the decoder of its connection."""
 
     def __init__(self, tap: Tap, connection: int) -> None:
         self._tap = tap
         self._decoder = ConnectionDecoder(connection, tap.record, tap.meaning, tap.sessions)
+        self.portion = self._decoder.portion
         self.receive = self._decoder.receive
         self.end = self._decoder.end
+        self.left_over = self._decoder.left_over
 
     def refusal(self, problem: str) -> bytes | None:
         """What the tap says where there is no server: to HTTP once the request is whole, nothing to others."""
@@ -244,6 +294,16 @@ async def tap(
         yield made
     finally:
         await made.stop()
+
+
+def _room() -> int:
+    """How many connections there is room for."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return CONNECTIONS
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if allowed == resource.RLIM_INFINITY else max(1, min(CONNECTIONS, allowed // 4))
 
 
 def _parse(server: str | HasUrl) -> tuple[str, str, int]:

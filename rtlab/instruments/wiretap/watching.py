@@ -11,12 +11,11 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 from rtlab.errors import UsageError
-from rtlab.instruments.transcript.file import dump_head, dump_row
+from rtlab.instruments.transcript.file import dump_head, dump_row, open_private
 from rtlab.instruments.transcript.rows import Kind, Row
 from rtlab.instruments.wiretap.tap import start_tap
 from rtlab.servers.signals import until_signal
@@ -44,7 +43,8 @@ async def watch(
         url: the server's, with a path if you like.
         console: where to print.
         port: of the tap; 0 takes a free one.
-        save: a file for the transcript. It is written as the rows come, so all of them are in it.
+        save: a file for the transcript, which only its owner can read. It is written as the rows come, so all of them
+            are in it.
 
     Returns:
         The exit status: 128 and the number of the signal, as shells have it; 1 if nobody reads what is printed any
@@ -102,7 +102,7 @@ def _say(console: Console, text: str, style: str) -> None:
 
 def _open(path: str | os.PathLike[str]) -> TextIO:
     try:
-        file = Path(path).open("w", encoding="utf-8")  # noqa: SIM115 - the caller closes it
+        file = open_private(path)
     except OSError as error:
         raise UsageError(f"Cannot write {os.fspath(path)}: {error.strerror}.") from None
     file.write(dump_head(0))

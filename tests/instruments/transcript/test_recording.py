@@ -1,6 +1,7 @@
 """The order of rows, what is merged, what is dropped."""
 
 import itertools
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from rtlab.instruments.transcript import recording
 from rtlab.instruments.transcript.labels import make_labels
 from rtlab.instruments.transcript.ordering import arrange
+from rtlab.instruments.transcript.packet_seen import PacketSeen
 from rtlab.instruments.transcript.recording import RAW_BYTES, Recording
 from rtlab.instruments.transcript.transcript import Direction, Kind, Row, Transcript
 
@@ -148,9 +150,9 @@ def test_old_rows_are_dropped(looking):
 
 
 def test_the_data_that_is_kept_is_bounded():
-    made = Recording(kept_bytes=100)
+    made = Recording(kept_bytes=100_000)
     for number in range(10):
-        made.append(row(1, (UP, DOWN)[number % 2], raw=bytes(30)))
+        made.append(row(1, (UP, DOWN)[number % 2], raw=bytes(30_000)))
     made.close_run()
     assert len(made.transcript) == 3
 
@@ -211,3 +213,51 @@ def test_what_is_forgotten_is_not_named():
     made.append(row(1, DOWN, clock=10, answers=1))
     made.append(row(1, UP, clock=11, answers=8))
     assert [(each.clock, each.answers) for each in made.transcript][-2:] == [(10, None), (11, 8)]
+
+
+def test_a_look_costs_the_same_after_any_number_of_rows(monkeypatch):
+    shown = []
+    original = recording.as_shown
+    monkeypatch.setattr(recording, "as_shown", lambda *arguments: shown.append(1) or original(*arguments))
+    made, packets = Recording(rows=3000), (PacketSeen(says="a"),) * 20
+    for number in range(10_000):
+        made.append(row(1, UP if number % 3 else DOWN, clock=number, packets=packets if number % 100 == 0 else ()))
+    shown.clear()
+    first = made.transcript
+    assert len(shown) <= recording.PLACED + 2 * recording.RUN_ROWS
+    shown.clear()
+    assert made.transcript is first
+    assert not shown, "nothing has come"
+
+
+def test_a_row_with_many_packets_counts_as_many():
+    made = Recording()
+    for number in range(200):
+        made.append(row(clock=number, packets=(PacketSeen(says="a"),) * 500))
+        assert len(made._run) <= 3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda number: {"raw": bytes(100)},
+        lambda number: {"message": "\N{GRINNING FACE}" + f"{number:0500}"},  # four bytes a character
+        lambda number: {"packets": tuple(PacketSeen(says=f"{number} {each}", data="x" * 99) for each in range(20))},
+        lambda number: {"details": tuple(f"{number} {each}: {'y' * 50}" for each in range(20))},
+        lambda number: {"summary": f"{number}"},
+    ],
+    ids=["bytes", "emoji", "packets", "details", "tiny"],
+)
+def test_what_is_kept_is_counted_in_bytes_of_memory(make, monkeypatch):
+    limit = 2 * 2**20
+    monkeypatch.setattr(recording, "RUN_BYTES", limit // 4)
+    made = Recording(kept_bytes=limit, rows=10**9)
+    tracemalloc.start()
+    try:
+        number = 0
+        while made._dropped < 100:
+            made.append(row(1, (UP, DOWN)[number % 2], clock=number, **make(number)))
+            number += 1
+        assert tracemalloc.get_traced_memory()[0] < limit * 1.5
+    finally:
+        tracemalloc.stop()

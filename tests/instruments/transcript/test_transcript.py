@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+import os
+import stat
+import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rtlab.errors import UsageError
+from rtlab.instruments.transcript.packet_seen import PacketSeen
 from rtlab.instruments.transcript.transcript import Direction, Kind, Row, Transcript
 from rtlab.wire.frames import Frame, Opcode, encode_frame
 from rtlab.wire.handshake import Request, Response
@@ -175,3 +179,36 @@ def test_what_is_no_transcript(tmp_path, content, problem):
     path.write_bytes(content)
     with pytest.raises(UsageError, match=problem):
         Transcript.load(path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are those of POSIX")
+@pytest.mark.parametrize("before", [None, 0o644, 0o666, 0o600])
+def test_only_its_owner_reads_a_saved_file(before, tmp_path):
+    """Tokens are in it. So it is when the file was there, and open to all."""
+    path = tmp_path / "talk.jsonl"
+    if before is not None:
+        path.write_text("what was there is longer than what comes\n" * 100)
+        path.chmod(before)
+    mask = os.umask(0)
+    try:
+        Transcript().save(path)
+    finally:
+        os.umask(mask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert Transcript.load(path) == Transcript()
+
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\u2066\u200b\ud83d\r\n\x00"
+
+
+def test_nothing_that_is_shown_moves_a_cursor():
+    """Wherever it stands: in a file that somebody sends you, in what went over the wire."""
+    packet = PacketSeen(says=HOSTILE, event=HOSTILE, asked=HOSTILE, answers=1)
+    texts = dict.fromkeys(("summary", "note", "problem", "asked", "session"), HOSTILE)
+    made = Row(connection=1, direction=Direction.TO_SERVER, kind=Kind.RAW, details=(HOSTILE,), packets=(packet,),
+               answers=1, size=1, **texts)  # fmt: skip
+    shown = Transcript([made])
+    for line in [*made.lines, str(made), repr(made), *str(shown).split("\n"), *repr(shown).split("\n")]:
+        assert line.isprintable(), repr(line)
+        line.encode()
+    assert "\\x1b[2J\\x1b]0;owned\\x07\\x9b31m\\u202e" in str(shown)

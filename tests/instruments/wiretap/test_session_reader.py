@@ -266,7 +266,7 @@ def test_many_packets_in_one_payload(monkeypatch):
     monkeypatch.setattr(session_reader, "PACKETS", 3)
     found = decode(*LONG_POLLING[:2], (1, UP, get(SID)), (1, DOWN, ok("\x1e".join(["2"] * 5))))
     assert len(found[3].packets) == 3
-    assert found[3].note == "2 packets more"
+    assert found[3].note == "2 packets more, which were not decoded"
 
 
 def test_a_body_that_was_not_kept():

@@ -256,3 +256,18 @@ def test_only_so_many_sessions(monkeypatch):
     known.of("c", 4, plain=False)
     assert known.of("a", 5, plain=False) is first, "who speaks stays"
     assert known.of("b", 6, plain=False).client == 6
+
+
+def test_long_names_are_not_remembered():
+    sessions = SessionsSeen(lambda: 0)
+    sessions.of("s" * 1000, 1, plain=False)
+    assert not sessions._known
+    session = sessions.of("s", 1, plain=False, begins=True)
+    for number in range(2000):
+        session.read(UP, f"2{number}", 0)
+        session.read(UP, "2" + "p" * 1000, 0)
+        session.read(UP, f"40/{'n' * 1000}{number},", 0)
+        session.read(UP, f'42/{"n" * 1000}{number},1["x"]', 0)
+    assert len(session._pings) == 1000
+    assert not session._connects
+    assert not session._events

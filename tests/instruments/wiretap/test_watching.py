@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 import sys
 from contextlib import asynccontextmanager
 
@@ -100,6 +101,43 @@ async def test_socketio_is_read_as_it_goes_by():
     asking = lines.index("= Engine.IO MESSAGE · Socket.IO EVENT 'hi' in /, asks for ack 1") - 1
     number = lines[asking].split()[0]
     assert f"= Engine.IO MESSAGE · Socket.IO ACK 1 in /, answers row {number}: 'hi'" in lines
+
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\u2066"
+
+
+async def test_a_terminal_obeys_nothing_that_goes_by(tmp_path):
+    """Escapes of 7 and 8 bits and of the writing direction: in a target, a header, a body, a frame, raw bytes."""
+    raw = HOSTILE.encode()
+    path = tmp_path / "rows.jsonl"
+    path.touch(0o644)
+    async with rtlab.serve(echo) as server, watching(server.ws_url, "--save", str(path)) as process:
+        url = await url_of(process)
+        async with connect(url, compression=None, subprotocols=None) as ws:
+            await ws.send(HOSTILE)
+            await ws.send(raw + b"\xff")
+            await ws.close(4000, HOSTILE)
+        port = int(url.rpartition(":")[2])
+        for data in (
+            b"GET /" + raw + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"GET / HTTP/1.1\r\nOrigin: " + raw.replace(b"\x1b", b"") + b"\r\n\r\n",
+            b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(raw) + raw,
+            raw,
+        ):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(data)
+            writer.write_eof()
+            writer.close()
+        said = ""
+        while "5 connections" not in said and " client-5 → server" not in said:
+            said += (await process.stdout.readline()).decode()
+        process.send_signal(signal.SIGINT)
+        out, err = await process.communicate()
+        said += out.decode()
+        assert err == b""
+    assert "TEXT '\\x1b[2J\\x1b]0;owned\\x07\\x9b31m\\u202e\\u2066'" in said
+    assert all(line.isprintable() for line in said.split("\n")), [x for x in said.split("\n") if not x.isprintable()]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 async def test_a_reader_that_has_read_enough():
