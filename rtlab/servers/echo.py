@@ -114,7 +114,7 @@ def by_hand(max_message_size: int = MAX_MESSAGE_SIZE, max_fragments: int = MAX_F
 
     async def echo(websocket: WebSocket) -> None:
         assert websocket.request is not None
-        if websocket.request.target.partition("?")[0] != "/json":
+        if websocket.request.path != "/json":
             async for message in websocket:
                 await websocket.send(message)
             return
