@@ -26,7 +26,7 @@ class MessageAssembler:
 
     What it holds at most, in bytes of memory: `max_size` of decompressed fragments, and the parser as much again of
     the frame that arrives. While a message is put together there are for a moment its fragments, its bytes and its
-    `str` side by side, six times `max_size`.
+    `str` side by side, seven times `max_size`.
 
     Args:
         parser: gives the frames; it is told how large the next one may be.

@@ -31,6 +31,8 @@ CHUNK_LINE = 4096
 _BEGINS_REQUEST = re.compile(rb"[!#$%&'*+\-.^_`|~\w]{1,32}( [!-~]*( [HTP/.\d]*\r?)?)?")
 _BEGINS_RESPONSE = re.compile(rb"HTTP/\d\.\d \d{3}( [^\r\n]*)?\r?")
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(;.*)?\r?\n")
+SHORT_LINE = 256
+"""Bytes of a first line that is looked at anew with every byte; a longer one whenever it has doubled."""
 _EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 
 
@@ -72,6 +74,10 @@ class HttpReader:
         self._buffer = bytearray()
         self._raw = bytearray()  # what has been consumed since the last message, or the beginning of that
         self._size = 0
+        self._searched = 0  # bytes of the buffer in which no end of a head or a line begins
+        self._events_searched = 0  # bytes of the body in which no end of an event begins
+        self._checked = 0  # bytes of a first line that may become one
+        self._line_fits = False  # whether it has become one
         self._step: Callable[[], Iterator[HttpMessage | StreamEvent] | None] = self._read_head
         self._head: Request | Response | None = None
         self._body = bytearray()
@@ -128,7 +134,8 @@ class HttpReader:
         if not self._buffer or self._buffer == b"\r":
             return None
         self._check_beginning()
-        end = self._buffer.find(b"\r\n\r\n")
+        end = self._buffer.find(b"\r\n\r\n", self._searched)
+        self._searched = max(0, len(self._buffer) - 3)
         if end < 0 and len(self._buffer) <= HEAD_BYTES:
             return None
         head = bytes(self._buffer[: end + 4] if end >= 0 else self._buffer)
@@ -137,6 +144,8 @@ class HttpReader:
         assert parsed is not None  # it has its end, or it is too long and was refused
         self._head = parsed[0]
         self._consume(len(head))
+        self._searched = self._checked = 0
+        self._line_fits = False
         return self._begin_body(self._head)
 
     def _begin_body(self, head: Request | Response) -> Iterator[HttpMessage | StreamEvent]:
@@ -213,7 +222,8 @@ class HttpReader:
         return iter(())
 
     def _read_trailer(self) -> Iterator[HttpMessage | StreamEvent] | None:
-        end = self._buffer.find(b"\n", 0, HEAD_BYTES)
+        end = self._buffer.find(b"\n", self._searched, HEAD_BYTES)
+        self._searched = len(self._buffer) if end < 0 else 0
         if end < 0:
             if len(self._buffer) >= HEAD_BYTES:
                 raise HandshakeError("expected the end of the trailer section", rule="RFC 9112 §7.1.2")
@@ -231,13 +241,15 @@ class HttpReader:
 
     def _events(self, done: bool) -> Iterator[StreamEvent]:
         found = []
-        while (match := _EVENT_END.search(self._body)) is not None:
+        while (match := _EVENT_END.search(self._body, self._events_searched)) is not None:
             event = bytes(self._body[: match.start()])
             del self._body[: match.end()]
+            self._events_searched = 0
             found.append(StreamEvent(event, *self._take_raw()))  # several at once: the first has all their bytes
         if len(self._body) >= BODY_BYTES:  # too long to wait for its end
             found.append(StreamEvent(bytes(self._body), *self._take_raw()))
             self._body.clear()
+        self._events_searched = max(0, len(self._body) - 3)
         if done:
             found.append(StreamEvent(None, *self._take_raw()))
             self._reset()
@@ -253,6 +265,7 @@ class HttpReader:
         self._head = None
         self._body.clear()
         self._body_size = 0
+        self._events_searched = 0
         self._streaming = False
         self._step = self._read_head
 
@@ -270,7 +283,14 @@ class HttpReader:
         return raw, size
 
     def _check_beginning(self) -> None:
-        """Notice at once what cannot become HTTP, before its end comes."""
+        """Notice at once what cannot become HTTP, before its end comes. Each byte is looked at a few times at most."""
+        if self._line_fits:
+            return
+        size = len(self._buffer)
+        self._line_fits = self._buffer.find(b"\n", self._searched, HEAD_BYTES) >= 0
+        if not self._line_fits and SHORT_LINE <= size < 2 * self._checked:
+            return
+        self._checked = size
         line, end, _ = bytes(self._buffer[:HEAD_BYTES]).partition(b"\n")
         if self._method is None:
             fits = _BEGINS_REQUEST.fullmatch(line) and (not end or re.search(rb" HTTP/\d\.\d\r$", line))
