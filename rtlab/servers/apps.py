@@ -13,6 +13,7 @@ import logging
 import re
 import socket
 import sys
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -23,7 +24,7 @@ from rtlab.servers.accepting import stop_accepting
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-__all__ = ["STOP_S", "Close", "describe", "load", "resolve", "run_app"]
+__all__ = ["STOP_S", "Close", "describe", "load", "resolve", "run_app", "run_websockets"]
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ async def _run(app: object, listener: socket.socket) -> Close:
     if isinstance(app, Hostable):
         return await app.host(listener)
     if inspect.iscoroutinefunction(app) and _required_arguments(app) == 1:
-        return await _run_websockets(app, listener)
+        return await run_websockets(app, listener)
     if inspect.iscoroutine(app):
         app.close()
         raise UsageError(f"Got a coroutine, {app.__qualname__}(): pass the function itself, without calling it.")
@@ -204,12 +205,28 @@ async def _run_socketio(server: Any, listener: socket.socket) -> Close:
     return stop
 
 
-async def _run_websockets(
-    handler: Callable[[ServerConnection], Coroutine[Any, Any, None]], listener: socket.socket
+async def run_websockets(
+    handler: Callable[[ServerConnection], Coroutine[Any, Any, None]], listener: socket.socket, **options: Any
 ) -> Close:
-    from websockets.asyncio.server import serve
+    """Run a handler of the websockets library.
+
+    Args:
+        handler: talks to one client.
+        listener: the socket that listens.
+        options: of `websockets.asyncio.server.serve`, by name.
+    """
+    from websockets.asyncio.server import ServerConnection, serve
+    from websockets.protocol import State
 
     running: set[asyncio.Task[Any]] = set()
+    opening: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
+
+    class Opening(ServerConnection):
+        """Remembered, so that one that has sent no handshake can be cut: the library would wait ten seconds for it."""
+
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            opening.add(self)
 
     async def tracked(connection: ServerConnection) -> None:
         task = asyncio.current_task()
@@ -220,10 +237,13 @@ async def _run_websockets(
         finally:
             running.discard(task)
 
-    server = await serve(tracked, sock=listener)
+    server = await serve(tracked, sock=listener, create_connection=Opening, **options)
 
     async def stop() -> None:
         server.close()
+        for connection in list(opening):
+            if connection.state is State.CONNECTING:
+                connection.transport.abort()
         closed = asyncio.ensure_future(server.wait_closed())
         await asyncio.wait([closed], timeout=STOP_S)
         for task in running:

@@ -18,12 +18,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from rtlab.errors import UsageError
-from rtlab.servers.apps import Close, Hostable
+from rtlab.servers.apps import Close, Hostable, run_websockets
 from rtlab.servers.websocket import Endpoint, Options, WebSocket
 from rtlab.wire.protocol import MAX_FRAGMENTS, MAX_MESSAGE_SIZE
 
 if TYPE_CHECKING:
     from aiohttp.web import Application
+    from websockets.asyncio.server import ServerConnection
 
 __all__ = ["STACKS", "Answer", "answer", "by_hand", "create_app", "on_aiohttp", "on_websockets", "welcome"]
 
@@ -114,7 +115,7 @@ def by_hand(max_message_size: int = MAX_MESSAGE_SIZE, max_fragments: int = MAX_F
 
     async def echo(websocket: WebSocket) -> None:
         assert websocket.request is not None
-        if websocket.request.target.partition("?")[0] != "/json":
+        if websocket.request.path != "/json":
             async for message in websocket:
                 await websocket.send(message)
             return
@@ -143,8 +144,6 @@ class _OnWebsockets:
         return "websockets handler echo"
 
     async def host(self, listener: socket.socket) -> Close:
-        from websockets.asyncio.server import ServerConnection, serve
-
         async def handler(websocket: ServerConnection) -> None:
             assert websocket.request is not None
             if websocket.request.path.partition("?")[0] != "/json":
@@ -160,13 +159,7 @@ class _OnWebsockets:
                 await websocket.send(reply.text)
             return None
 
-        server = await serve(handler, sock=listener, max_size=self.max_message_size)
-
-        async def stop() -> None:
-            server.close()
-            await server.wait_closed()
-
-        return stop
+        return await run_websockets(handler, listener, max_size=self.max_message_size)
 
 
 def on_aiohttp(max_message_size: int = MAX_MESSAGE_SIZE) -> Application:

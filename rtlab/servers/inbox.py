@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from rtlab.wire.events import BinaryMessage, TextMessage
+from rtlab.wire.events import BinaryMessage, TextMessage, memory_of
 
 __all__ = ["INBOX_BYTES", "Inbox"]
 
@@ -24,11 +24,11 @@ class Inbox:
     def __init__(self) -> None:
         self.held = 0
         """Bytes of memory that the messages take."""
-        self._messages: deque[tuple[str | bytes, int]] = deque()
+        self._messages: deque[str | bytes] = deque()
 
     def put(self, message: TextMessage | BinaryMessage) -> None:
         """Add one at the end."""
-        self._messages.append((message.data, message.held))
+        self._messages.append(message.data)
         self.held += message.held
 
     def take(self) -> str | bytes:
@@ -37,9 +37,14 @@ class Inbox:
         Raises:
             IndexError: there is none.
         """
-        message, size = self._messages.popleft()
-        self.held -= size
+        message = self._messages.popleft()
+        self.held -= memory_of(message)
         return message
+
+    def clear(self) -> None:
+        """Nobody will take them any more."""
+        self._messages.clear()
+        self.held = 0
 
     @property
     def room(self) -> int:

@@ -40,6 +40,7 @@ class Pings:
             return await future
         finally:
             self._waiting.pop(payload, None)
+            del future  # it holds the exception, whose traceback holds this frame
 
     def answered(self, payload: bytes) -> None:
         """A pong has arrived; nothing if nobody asked for it."""

@@ -28,9 +28,14 @@ from rtlab.wire.frames import CloseCode, cut_reason
 from rtlab.wire.handshake import Headers, Request, Response
 from rtlab.wire.protocol import Closed
 
-__all__ = ["Endpoint", "Handler", "Options", "WebSocket", "WebSocketServer", "connect", "serve"]
+__all__ = ["MAX_OPENING", "Endpoint", "Handler", "Options", "WebSocket", "WebSocketServer", "connect", "serve"]
 
 logger = logging.getLogger(__name__)
+
+MAX_OPENING = 1_000
+"""Sockets whose handshake is not done. Each holds at most `HEADER_BYTES` and what was read last, and a descriptor for
+`open_timeout`. Above that the oldest is cut: a handshake takes milliseconds, and who has taken longest is the least
+likely to be one."""
 
 Handler = Callable[[WebSocket], Awaitable[None]]
 """Talks to one client; when it returns, the connection is closed with 1000."""
@@ -44,7 +49,7 @@ class WebSocketServer:
         self.connections: set[WebSocket] = set()
         """Those whose handshake is done and whose handler runs."""
         self._handlers: set[asyncio.Task[None]] = set()
-        self._opening: set[_ServerSide] = set()
+        self._opening: dict[_ServerSide, None] = {}  # whose handshake is not done, the oldest first
         self._server: asyncio.Server = None  # type: ignore[assignment]  # set by start
         self._listener: socket.socket = None  # type: ignore[assignment]  # set by start
 
@@ -86,9 +91,19 @@ class WebSocketServer:
             await asyncio.wait(self._handlers)
         await self._server.wait_closed()
 
+    def connected(self, side: _ServerSide) -> None:
+        """A socket is there, and its handshake is to come. Too many: the oldest has had the most time, and goes."""
+        self._opening[side] = None
+        if len(self._opening) > MAX_OPENING:
+            next(iter(self._opening)).abort()
+
+    def gone(self, side: _ServerSide) -> None:
+        """A socket has ended."""
+        self._opening.pop(side, None)
+
     def opened(self, side: _ServerSide) -> None:
         """A handshake is done: run the handler."""
-        self._opening.discard(side)
+        self.gone(side)
         self.connections.add(side)
         task = asyncio.get_running_loop().create_task(self._run(side))
         self._handlers.add(task)
@@ -109,6 +124,7 @@ class WebSocketServer:
                 code, reason = CloseCode.INTERNAL_ERROR, cut_reason(type(error).__name__)
         finally:
             self.connections.discard(side)
+            side.forget_messages()
         await side.close(code, reason)
 
 
@@ -195,11 +211,14 @@ async def connect(
         _, client = await loop.create_connection(
             lambda: _ClientSide(settings, request, key), parts.hostname, parts.port or 80
         )
+        assert client.opening is not None
         try:
             await client.opening
         except BaseException:
             client.abort()
             raise
+        finally:
+            client.opening = None  # it holds the exception, whose traceback holds this frame, and so the client
     try:
         yield client
     finally:
@@ -216,14 +235,15 @@ class _ServerSide(WebSocket):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self.server._opening.add(self)  # noqa: SLF001 - one thing in two classes
+        self.server.connected(self)
         if self.options.open_timeout is not None:
             self._deadline = self._loop.call_later(self.options.open_timeout, self.abort)
 
-    def handshake_received(self) -> None:
+    def handshake_received(self, data: bytes) -> None:
         endpoint = self.server.endpoint
         try:
-            parsed = handshake.parse_request(self._head)
+            head = self._head.add(data)
+            parsed = None if head is None else handshake.parse_request(head)
             if parsed is None:
                 return
             self.request, rest = parsed
@@ -237,19 +257,20 @@ class _ServerSide(WebSocket):
         except HandshakeError as error:
             self._refuse(error)
             return
-        self._transport.write(bytes(upgrade.response))
+        self._write(bytes(upgrade.response))
         self._stop_clock()
         self._begin(upgrade, rest, None)
         self.server.opened(self)  # last: with an eager task factory the handler starts at once
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_clock()
-        self.server._opening.discard(self)  # noqa: SLF001 - see above
+        self.server.gone(self)
         super().connection_lost(error)
 
     def _stop_clock(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+            self._deadline = None
 
     def _refuse(self, error: HandshakeError) -> None:
         body = f"{error}\n".encode()
@@ -262,7 +283,7 @@ class _ServerSide(WebSocket):
             fields.append(("Connection", "close"))
         self.response = Response(error.status, Headers(fields), body)
         self.closed = Closed(int(CloseCode.ABNORMAL), str(error), clean=False)
-        self._transport.write(bytes(self.response))
+        self._write(bytes(self.response))
         self.linger()
 
 
@@ -272,17 +293,19 @@ class _ClientSide(WebSocket):
     def __init__(self, options: Options, request: Request, key: str) -> None:
         super().__init__(options)
         self.request = request
-        self.opening: asyncio.Future[None] = self._loop.create_future()
+        self.opening: asyncio.Future[None] | None = self._loop.create_future()
+        """Done with the handshake; None once somebody has waited for it."""
         self._key = key
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         assert self.request is not None
-        self._transport.write(bytes(self.request))
+        self._write(bytes(self.request))
 
-    def handshake_received(self) -> None:
+    def handshake_received(self, data: bytes) -> None:
         try:
-            parsed = handshake.parse_response(self._head)
+            head = self._head.add(data)
+            parsed = None if head is None else handshake.parse_response(head)
             if parsed is None:
                 return
             response, rest = parsed
@@ -290,24 +313,29 @@ class _ClientSide(WebSocket):
                 response, self._key, subprotocols=self.options.subprotocols, deflate=self.options.deflate
             )
         except HandshakeError as error:
-            if not self.opening.done():
-                self.opening.set_exception(error)
+            self._open(error)
             self._transport.close()
             return
-        if not self.opening.done():
-            self.opening.set_result(None)
+        self._open(None)
         self._begin(upgrade, rest, lambda: os.urandom(4))
 
     def connection_lost(self, error: Exception | None) -> None:
-        if not self.opening.done():
-            self.opening.set_exception(
-                HandshakeError("the server closed the connection instead of answering", rule="RFC 6455 §4.1")
-            )
+        self._open(HandshakeError("the server closed the connection instead of answering", rule="RFC 6455 §4.1"))
         super().connection_lost(error)
+
+    def _open(self, error: HandshakeError | None) -> None:
+        """The handshake has ended, one way or the other; the first word counts."""
+        if self.opening is None or self.opening.done():
+            return
+        if error is None:
+            self.opening.set_result(None)
+        else:
+            self.opening.set_exception(error)
 
     def close_transport(self, closed: Closed) -> None:
         """The server closes TCP first, so that the port's TIME_WAIT is its own (RFC 6455 §7.1.1); not for ever."""
         if closed.clean and self.options.close_timeout is not None:
+            self._outbox.flush()
             self._patience = self._loop.call_later(self.options.close_timeout, self._transport.close)
         else:
             self.linger()

@@ -26,7 +26,7 @@ class MessageAssembler:
 
     What it holds at most, in bytes of memory: `max_size` of decompressed fragments, and the parser as much again of
     the frame that arrives. While a message is put together there are for a moment its fragments, its bytes and its
-    `str` side by side, six times `max_size`.
+    `str` side by side, seven times `max_size`.
 
     Args:
         parser: gives the frames; it is told how large the next one may be.
@@ -48,6 +48,13 @@ class MessageAssembler:
         # How far its text has been checked before its end: whole fragments, and bytes of the frame that is arriving.
         self._checker: codecs.IncrementalDecoder | None = None
         self._checked = (0, 0)
+        self._discarding = False
+
+    def discard(self) -> None:
+        """Nobody wants messages any more: from now on frames are held to their order and size, and nothing is kept,
+        decompressed or decoded. For good: the decompressor does not know what it has missed (RFC 7692 §7.2.2)."""
+        self._discarding = True
+        self._forget()
 
     def add(self, frame: Frame) -> TextMessage | BinaryMessage | None:
         """Take the next data frame; gives the message if it ends there.
@@ -65,6 +72,10 @@ class MessageAssembler:
                 raise ProtocolError("a new message within a fragmented one", rule="RFC 6455 §5.4")
             self._opcode, self._compressed = frame.opcode, frame.rsv1
         payload = frame.payload
+        if self._discarding:
+            if frame.fin:
+                self._opcode = None
+            return None
         if self._compressed:
             assert self.deflate is not None  # else the parser refuses RSV1
             payload = self.deflate.decompress(payload, self.max_size - self._size, fin=frame.fin)
@@ -99,7 +110,7 @@ class MessageAssembler:
         Raises:
             ProtocolError: 1007.
         """
-        if self._opcode is None and self._parser.arriving is None:
+        if self._discarding or (self._opcode is None and self._parser.arriving is None):
             return
         opcode, compressed, arrived = self._parser.arriving or (Opcode.CONTINUATION, False, bytearray())
         if opcode is Opcode.TEXT or (opcode is Opcode.CONTINUATION and self._opcode is Opcode.TEXT):

@@ -33,6 +33,9 @@ MEMORY_LEVEL = 5
 THRESHOLD = 32
 """Bytes below which a message is sent as it is: a deflated block is hardly ever smaller."""
 
+_WINDOW_BITS = re.compile(r"[89]|1[0-5]")
+"""§7.1.2.1: 8 to 15, in decimal, without leading zeros."""
+
 
 @dataclass(frozen=True)
 class DeflateOptions:
@@ -216,7 +219,7 @@ def _read(parameters: Parameters, *, valueless: str) -> dict[str, int]:
         elif name in {"server_max_window_bits", "client_max_window_bits"}:
             if value is None and name == valueless:
                 read[name] = 15
-            elif value is None or not re.fullmatch(r"[89]|1[0-5]", value):
+            elif value is None or not _WINDOW_BITS.fullmatch(value):
                 raise ValueError(f"{name} with the value {value!r}")
             else:
                 read[name] = int(value)

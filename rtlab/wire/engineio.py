@@ -213,6 +213,8 @@ def decode_payload(text: str, *, max_packets: int | None = None) -> list[EngineP
 
 def _shown(value: object) -> str:
     """A value from the wire, short enough for a close frame's reason and in ASCII."""
+    if isinstance(value, dict | list):  # its repr would be as long and as deep as the peer likes
+        return "an object" if isinstance(value, dict) else "a list"
     shown = ascii(value[:30] if isinstance(value, str) else value)
     return shown if len(shown) <= 40 else f"{shown[:37]}..."
 

@@ -18,11 +18,14 @@ Parameters = Sequence[tuple[str, str | None]]
 
 TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 """RFC 9110 §5.6.2."""
+_BETWEEN = re.compile(r"[ \t,]*")
+_NAME = re.compile(rf"({TOKEN.pattern})[ \t]*")
 _PARAMETER = re.compile(
-    rf';\s*(?P<name>{TOKEN.pattern})\s*(?:=\s*(?:(?P<plain>{TOKEN.pattern})|"(?P<quoted>(?:[^"\\]|\\.)*)")\s*)?'
+    rf";[ \t]*(?P<name>{TOKEN.pattern})[ \t]*"
+    rf'(?:=[ \t]*(?:(?P<plain>{TOKEN.pattern})|"(?P<quoted>(?:[^"\\]|\\.)*+)")[ \t]*)?'
 )
 """RFC 6455 §9.1; what a quoted value holds once it is unquoted is for the extension to judge."""
-_EXTENSION = re.compile(rf"\s*({TOKEN.pattern})\s*((?:{re.sub('[?]P<[a-z]+>', '?:', _PARAMETER.pattern)})*)(?:,|$)")
+_ESCAPED = re.compile(r"\\(.)")
 
 
 def parse_extensions(value: str) -> list[tuple[str, Parameters]]:
@@ -33,17 +36,30 @@ def parse_extensions(value: str) -> list[tuple[str, Parameters]]:
     """
     found: list[tuple[str, Parameters]] = []
     position = 0
-    while value[position:].strip(" \t,"):
-        position += len(value[position:]) - len(value[position:].lstrip(" \t,"))
-        match = _EXTENSION.match(value, position)
-        if not match:
-            shown = value[position : position + 60]
-            raise HandshakeError(f"Sec-WebSocket-Extensions is malformed from {shown!r} on", rule="RFC 6455 §9.1")
+    while (position := _past(_BETWEEN, value, position)) < len(value):
+        start = position
+        name = _NAME.match(value, position)
+        if name is None:
+            raise _malformed(value, start)
+        position = name.end()
         read = []
-        for parameter in _PARAMETER.finditer(match[2]):
+        while (parameter := _PARAMETER.match(value, position)) is not None:
             quoted = parameter["quoted"]
-            given = parameter["plain"] if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+            given = parameter["plain"] if quoted is None else _ESCAPED.sub(r"\1", quoted)
             read.append((parameter["name"], given))
-        found.append((match[1], tuple(read)))
-        position = match.end()
+            position = parameter.end()
+        if position < len(value) and value[position] != ",":
+            raise _malformed(value, start)
+        found.append((name[1], tuple(read)))
     return found
+
+
+def _past(pattern: re.Pattern[str], value: str, position: int) -> int:
+    """Where a pattern that may match nothing ends."""
+    match = pattern.match(value, position)
+    return position if match is None else match.end()
+
+
+def _malformed(value: str, position: int) -> HandshakeError:
+    shown = value[position : position + 60]
+    return HandshakeError(f"Sec-WebSocket-Extensions is malformed from {shown!r} on", rule="RFC 6455 §9.1")

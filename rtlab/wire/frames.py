@@ -179,6 +179,10 @@ class FrameParser:
             return None
         return _OPCODES[self._first & OPCODE], bool(self._first & RSV1), self._payload
 
+    def forget(self) -> None:
+        """Let go of the frame that is arriving. The parser is of no use afterwards."""
+        self._rest, self._payload = b"", bytearray()
+
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take what has arrived; gives the frames that it completes, one by one, to the end.
 

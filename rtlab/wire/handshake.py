@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +18,7 @@ from rtlab.wire.extensions import parse_extensions
 from rtlab.wire.http import (
     HEADER_BYTES,
     HEADER_LINES,
+    HeadBuffer,
     Headers,
     Request,
     Response,
@@ -28,6 +30,7 @@ from rtlab.wire.http import (
 __all__ = [
     "HEADER_BYTES",
     "HEADER_LINES",
+    "HeadBuffer",
     "Headers",
     "Request",
     "Response",
@@ -44,6 +47,16 @@ GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """What a server appends to the key, to show that it speaks this protocol (§1.3)."""
 VERSION = "13"
 """The version of the protocol (§4.1)."""
+KEY_BYTES, KEY_CHARACTERS = 16, 24
+"""What a key stands for, and its Base64 (§4.1, item 7)."""
+MAX_PORT = 65535
+
+_AUTHORITY = re.compile(
+    r"(?:\[[0-9A-Fa-f:.]+\]|(?:[A-Za-z0-9\-._~!$&'()*+;=]|%[0-9A-Fa-f]{2})+)(?::(?P<port>[0-9]{0,5}))?"
+)
+"""A host and a port (RFC 3986 §3.2.2, §3.2.3), without the comma: legal in a name, and what joins two fields."""
+_NOTHING = re.compile(r"0{1,20}")
+"""The Content-Length of no body (RFC 9110 §8.6): digits, and all of them zeros."""
 
 
 @dataclass(frozen=True)
@@ -84,15 +97,15 @@ def accept_upgrade(
     """
     if request.method != "GET":
         raise HandshakeError(
-            f"expected the method GET, got {request.method}",
+            f"expected the method GET, got {request.method[:60]}",
             rule="RFC 6455 §4.1",
             status=405,
             headers=[("Allow", "GET")],
         )
     if request.version != "1.1":
         raise HandshakeError("expected HTTP/1.1, got HTTP/1.0", rule="RFC 6455 §4.1")
-    if len(request.headers.all("Host")) != 1:
-        raise HandshakeError("expected one Host field", rule="RFC 9112 §3.2")
+    _check_target(request)
+    _check_no_body(request.headers)
     if "websocket" not in request.headers.tokens("Upgrade"):
         raise HandshakeError(
             "expected Upgrade: websocket",
@@ -103,8 +116,10 @@ def accept_upgrade(
     if "upgrade" not in request.headers.tokens("Connection"):
         raise HandshakeError("expected Connection: Upgrade", rule="RFC 6455 §4.2.1")
     versions = request.headers.all("Sec-WebSocket-Version")
+    if len(versions) > 1:
+        raise HandshakeError(f"expected one Sec-WebSocket-Version, got {len(versions)}", rule="RFC 6455 §11.3.5")
     if versions != [VERSION]:
-        got = ", ".join(versions) or "none"
+        got = versions[0][:60] if versions else "none"
         raise HandshakeError(
             f"expected Sec-WebSocket-Version: {VERSION}, got {got}",
             rule="RFC 6455 §4.4",
@@ -112,6 +127,8 @@ def accept_upgrade(
             headers=[("Sec-WebSocket-Version", VERSION), ("Upgrade", "websocket"), ("Connection", "Upgrade")],
         )
     key = _key(request)
+    if len(request.headers.all("Origin")) > 1:
+        raise HandshakeError("expected one Origin at most", rule="RFC 6454 §7.3")
     origin = request.headers.get("Origin")
     if origins is not None and origin is not None and origin not in origins:
         raise HandshakeError(f"the Origin {shown(origin)} may not connect", rule="RFC 6455 §4.2.2", status=403)
@@ -193,7 +210,9 @@ def check_response(
     accept = response.headers.get("Sec-WebSocket-Accept")
     if accept != accept_key(key):
         raise HandshakeError(
-            f"expected Sec-WebSocket-Accept: {accept_key(key)}, got {accept}", rule="RFC 6455 §4.1", status=101
+            f"expected Sec-WebSocket-Accept: {accept_key(key)}, got {accept and accept[:60]}",
+            rule="RFC 6455 §4.1",
+            status=101,
         )
     chosen = response.headers.get("Sec-WebSocket-Protocol")
     if chosen is not None and chosen not in subprotocols:
@@ -206,15 +225,49 @@ def check_response(
     return Upgrade(response, chosen, accept_response(answered, deflate))
 
 
+def _check_target(request: Request) -> None:
+    """Where the request is meant to go: one host, in both places where it may stand (RFC 9112 §3.2)."""
+    hosts = request.headers.all("Host")
+    if len(hosts) != 1:
+        raise HandshakeError(f"expected one Host field, got {len(hosts)}", rule="RFC 9112 §3.2")
+    if not _names_a_host(hosts[0]):
+        raise HandshakeError(f"expected a Host like example.com:8000, got {shown(hosts[0])}", rule="RFC 9112 §3.2")
+    authority = request.authority
+    well_formed = request.target.startswith("/") if authority is None else _names_a_host(authority)
+    if not well_formed or "#" in request.target:
+        raise HandshakeError(
+            f"expected a path, or a whole http URL, as the target, got {shown(request.target)}", rule="RFC 9112 §3.2"
+        )
+
+
+def _names_a_host(authority: str) -> bool:
+    """Whether it is a host with or without a port: no user, no blank, no list, no path (RFC 3986 §3.2.2)."""
+    match = _AUTHORITY.fullmatch(authority)
+    return match is not None and int(match["port"] or 0) <= MAX_PORT
+
+
+def _check_no_body(headers: Headers) -> None:
+    """An upgrade has no body: its bytes would be taken for frames (RFC 9112 §6.3)."""
+    if headers.all("Transfer-Encoding"):
+        raise HandshakeError("expected no body in an upgrade, got a Transfer-Encoding", rule="RFC 9112 §6.3")
+    lengths = headers.all("Content-Length")
+    if len(lengths) > 1:
+        raise HandshakeError(f"expected one Content-Length at most, got {len(lengths)}", rule="RFC 9112 §6.3")
+    if lengths and not _NOTHING.fullmatch(lengths[0]):
+        raise HandshakeError(
+            f"expected no body in an upgrade, got Content-Length: {shown(lengths[0])}", rule="RFC 9112 §6.3"
+        )
+
+
 def _key(request: Request) -> str:
     keys = request.headers.all("Sec-WebSocket-Key")
     if len(keys) != 1:
         raise HandshakeError(f"expected one Sec-WebSocket-Key, got {len(keys)}", rule="RFC 6455 §4.2.1")
     try:
-        nonce = base64.b64decode(keys[0], validate=True)
+        nonce = base64.b64decode(keys[0], validate=True) if len(keys[0]) == KEY_CHARACTERS else b""
     except ValueError:
         nonce = b""
-    if len(nonce) != 16:
+    if len(nonce) != KEY_BYTES:
         raise HandshakeError(
             f"expected a Sec-WebSocket-Key of 16 bytes in Base64, got {shown(keys[0])}", rule="RFC 6455 §4.2.1"
         )

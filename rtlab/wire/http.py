@@ -16,6 +16,7 @@ from rtlab.wire.extensions import TOKEN
 __all__ = [
     "HEADER_BYTES",
     "HEADER_LINES",
+    "HeadBuffer",
     "Headers",
     "Request",
     "Response",
@@ -29,10 +30,14 @@ HEADER_BYTES = 16 * 1024
 HEADER_LINES = 100
 """Lines that it may have. Browsers send about 20."""
 
+_END = b"\r\n\r\n"
+"""What ends a head: the end of its last line, and an empty one (RFC 9112 §2.1)."""
 _REQUEST_LINE = re.compile(rf"(?P<method>{TOKEN.pattern}) (?P<target>[!-~]+) HTTP/(?P<version>\d\.\d)")
-_STATUS_LINE = re.compile(r"HTTP/(?P<version>\d\.\d) (?P<status>\d{3})(?: (?P<reason>.*))?")
-_FIELD = re.compile(rf"(?P<name>{TOKEN.pattern}):[ \t]*(?P<value>[^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*")
-"""RFC 9112 §5: no space before the colon; no control characters in the value."""
+_STATUS_LINE = re.compile(r"HTTP/(?P<version>\d\.\d) (?P<status>\d{3})(?: (?P<reason>[^\x00-\x08\x0a-\x1f\x7f]*))?")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What a field's value must not contain (RFC 9110 §5.5)."""
+_ORIGIN_OF_TARGET = re.compile(r"https?://(?P<authority>[^/?#]*)", re.IGNORECASE)
+"""What an absolute-form target has before its path (RFC 9112 §3.2.2)."""
 
 
 class Headers(tuple[tuple[str, str], ...]):
@@ -64,6 +69,18 @@ class Request:
     method: str = "GET"
     version: str = "1.1"
     """Of HTTP."""
+
+    @property
+    def authority(self) -> str | None:
+        """The host and port in an absolute-form target; None in one that begins with a path (RFC 9112 §3.2)."""
+        absolute = _ORIGIN_OF_TARGET.match(self.target)
+        return absolute["authority"] if absolute else None
+
+    @property
+    def path(self) -> str:
+        """The path in the target, in either form, without the query."""
+        absolute = _ORIGIN_OF_TARGET.match(self.target)
+        return (self.target[absolute.end() :] if absolute else self.target).partition("?")[0] or "/"
 
     def __bytes__(self) -> bytes:
         return _encode(f"{self.method} {self.target} HTTP/{self.version}", self.headers)
@@ -126,25 +143,74 @@ def parse_response(
     return Response(int(match["status"]), headers, reason=match["reason"] or ""), rest
 
 
+class HeadBuffer:
+    """The head of a message while it arrives. Every byte is looked at once, however the head is cut.
+
+    What it holds at most: `max_bytes` and what was added last.
+    """
+
+    def __init__(self, *, max_bytes: int = HEADER_BYTES, max_lines: int = HEADER_LINES) -> None:
+        self.max_bytes = max_bytes
+        self.max_lines = max_lines
+        self._arrived = bytearray()
+        self._lines = 0
+
+    def add(self, data: bytes) -> bytes | None:
+        """Take what has arrived next; gives all of it once the head is whole, None before.
+
+        Raises:
+            HandshakeError: the head is too long (431). The buffer is empty afterwards.
+        """
+        new = max(0, len(self._arrived) - len(_END) + 1)  # the end may have begun in what was there before
+        self._arrived += data
+        end = self._arrived.find(_END, new)
+        if end < 0:
+            self._lines += data.count(b"\n")
+        if end > self.max_bytes or (end < 0 and len(self._arrived) > self.max_bytes):
+            self._arrived = bytearray()
+            raise _too_many_bytes(self.max_bytes)
+        if end < 0 and self._lines > self.max_lines:
+            self._arrived = bytearray()
+            raise _too_many_lines(self.max_lines)
+        if end < 0:
+            return None
+        whole, self._arrived = bytes(self._arrived), bytearray()
+        return whole
+
+
 def _head(data: bytes, max_bytes: int, max_lines: int) -> tuple[str, Headers, bytes] | None:
     """The first line, the fields and what follows; None if the empty line has not arrived."""
-    head, end, rest = data.partition(b"\r\n\r\n")
+    head, end, rest = data.partition(_END)
     if len(head) > max_bytes:
-        raise HandshakeError(f"expected at most {max_bytes} bytes of header", rule="RFC 6585 §5", status=431)
+        raise _too_many_bytes(max_bytes)
     if not end:
         if head.count(b"\n") > max_lines:
-            raise HandshakeError(f"expected at most {max_lines} lines of header", rule="RFC 6585 §5", status=431)
+            raise _too_many_lines(max_lines)
         return None
     line, *lines = head.decode("latin-1").split("\r\n")
     if len(lines) > max_lines:
-        raise HandshakeError(f"expected at most {max_lines} lines of header", rule="RFC 6585 §5", status=431)
-    fields = []
-    for each in lines:
-        match = _FIELD.fullmatch(each)
-        if not match:
-            raise HandshakeError(f"expected a header field, got {shown(each)}", rule="RFC 9112 §5")
-        fields.append((match["name"], match["value"]))
-    return line, Headers(fields), rest
+        raise _too_many_lines(max_lines)
+    return line, Headers(map(_field, lines)), rest
+
+
+def _field(line: str) -> tuple[str, str]:
+    """Name and value of a field (RFC 9112 §5): no space before the colon, no control characters in the value.
+
+    No pattern does this at once: blanks may stand around the value and in it, and a pattern that has to find out which
+    is which tries every division of a row of blanks.
+    """
+    name, colon, value = line.partition(":")
+    if not colon or not TOKEN.fullmatch(name) or _CONTROL.search(value):
+        raise HandshakeError(f"expected a header field, got {shown(line)}", rule="RFC 9112 §5")
+    return name, value.strip(" \t")
+
+
+def _too_many_bytes(most: int) -> HandshakeError:
+    return HandshakeError(f"expected at most {most} bytes of header", rule="RFC 6585 §5", status=431)
+
+
+def _too_many_lines(most: int) -> HandshakeError:
+    return HandshakeError(f"expected at most {most} lines of header", rule="RFC 6585 §5", status=431)
 
 
 def _encode(line: str, headers: Headers) -> bytes:

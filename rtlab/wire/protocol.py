@@ -65,7 +65,7 @@ class Connection:
     `data_to_send` gives to the socket after each of them.
 
     What it holds of what has arrived: a message that is not whole yet (see `MessageAssembler`), and what `receive` was
-    given and has left undecoded.
+    given and has left undecoded. Once it is closed, nothing.
 
     Args:
         masking_key: gives 4 unpredictable bytes for each frame of a client; None makes this a server (§5.3).
@@ -102,13 +102,22 @@ class Connection:
         """Whether `receive` has stopped at its budget, and left something of what has arrived."""
         return self._frames is not None
 
-    def receive(self, data: bytes, budget: int | None = None) -> list[Event]:
+    def discard_messages(self) -> None:
+        """Nobody wants messages any more: from now on `receive` gives none, and does not decompress them.
+
+        Pings, pongs and the close frame are given as before.
+        """
+        self._message.discard()
+
+    def receive(self, data: bytes, budget: int | None = None, max_frames: int | None = None) -> list[Event]:
         """Take what has arrived; gives what it means. A peer that breaks the rules gives a `Closed` with the error.
 
         Args:
             data: the bytes from the socket; none to go on with what was left `undecoded`.
             budget: bytes of memory. With the message that reaches them decoding stops, so that a few bytes of
                 compressed zeros do not become all their megabytes at once; None decodes everything.
+            max_frames: with the frame that reaches this number decoding stops as well: a frame takes time, however
+                little it holds.
         """
         events: list[Event] = []
         if self.state is State.CLOSED:
@@ -118,30 +127,31 @@ class Connection:
             self._frames = self._incoming()
         held = 0
         try:
-            for frame in self._frames:
+            for count, frame in enumerate(self._frames, 1):
                 event = self._message.add(frame) if frame.opcode < Opcode.CLOSE else self._control(frame)
-                if event is None:
-                    continue
-                events.append(event)
-                if isinstance(event, Closed):
-                    self._drop_arrived()
-                    return events
-                if budget is not None and isinstance(event, (TextMessage, BinaryMessage)):
-                    held += event.held
-                    if held >= budget:
+                if event is not None:
+                    events.append(event)
+                    if isinstance(event, Closed):
+                        self._let_go()
                         return events
+                    if budget is not None and isinstance(event, (TextMessage, BinaryMessage)):
+                        held += event.held
+                        if held >= budget:
+                            return events
+                if count == max_frames:
+                    return events
             self._frames = None
             self._message.check_early()
         except ProtocolError as error:
             events.append(self._fail(error))
-            self._drop_arrived()
+            self._let_go()
         return events
 
     def receive_eof(self) -> list[Event]:
         """The peer closed TCP. Gives a `Closed` unless one was given before."""
         was = self.state
         self._move("end of stream")
-        self._drop_arrived()
+        self._let_go()
         return [] if was is State.CLOSED else [Closed(int(CloseCode.ABNORMAL), clean=False)]
 
     def text(self, data: str) -> None:
@@ -221,10 +231,13 @@ class Connection:
         while self._arrived:
             yield from self._parser.feed(self._arrived.popleft())
 
-    def _drop_arrived(self) -> None:
-        """Nothing that follows has a meaning."""
+    def _let_go(self) -> None:
+        """The connection has ended: nothing that follows has a meaning, and nothing that was kept is needed."""
         self._frames = None
         self._arrived.clear()
+        self._parser.forget()
+        self._message.discard()
+        self.deflate = self._message.deflate = None
 
     def _control(self, frame: Frame) -> Event:
         if frame.opcode is Opcode.PING:
@@ -244,6 +257,8 @@ class Connection:
             reason = cut_reason(error.problem).encode()
             self._send(Frame(Opcode.CLOSE, error.code.to_bytes(2, "big") + reason))
         self._move("fail")
+        # Closed holds the error. Its traceback would hold every local of ours, and what it replaced the peer's message.
+        error.__traceback__ = error.__context__ = None
         return Closed(int(error.code), error.problem, clean=False, error=error)
 
     def _move(self, action: str) -> None:

@@ -36,7 +36,7 @@ from rtlab.wire.socketio_packets import (
 )
 
 __all__ = ["MAX_ATTACHMENTS", "MAX_DEPTH", "MAX_ID_DIGITS", "RESERVED_EVENTS", "Decoder", "Packet", "PacketType",
-           "check", "encode", "from_fields"]  # fmt: skip
+           "check", "encode", "from_fields", "namespace_of"]  # fmt: skip
 
 MAX_ATTACHMENTS = 10
 """Attachments that a packet may announce: the default of socket.io-parser 4.2. Each is held until the last is here."""
@@ -103,6 +103,16 @@ _HEAD = re.compile(r"([0-6])(?:(?<=[56])([0-9]{1,9})-)?(?:(/[^,]*)(?:,|\Z))?([0-
 _ESCAPED_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
+def namespace_of(text: str) -> str | None:
+    """The namespace that a packet names, read from its head alone; None if it has no head of a packet.
+
+    It costs as much as the head is long, whatever the packet carries, and says nothing about the rest: where `Decoder`
+    gives a packet, it has this namespace.
+    """
+    head = _HEAD.match(text)
+    return None if head is None else head[3] or "/"
+
+
 class Decoder:
     """Turns Engine.IO messages into packets: a text alone, or a text and the attachments that it announces.
 
@@ -111,11 +121,21 @@ class Decoder:
     Args:
         max_attachments: that a packet may have.
         max_id_digits: that an acknowledgement id may have.
+        lone_surrogates: whether an event may hold half a surrogate pair as JSON escapes it, ``"\\ud83d"``: valid JSON
+            (RFC 8259 §8.2), which a client makes by cutting a text through an emoji. A server that takes it can answer
+            that one event, where an error would cost the client its connection; it must not send it on as it is.
     """
 
-    def __init__(self, *, max_attachments: int = MAX_ATTACHMENTS, max_id_digits: int = MAX_ID_DIGITS) -> None:
+    def __init__(
+        self,
+        *,
+        max_attachments: int = MAX_ATTACHMENTS,
+        max_id_digits: int = MAX_ID_DIGITS,
+        lone_surrogates: bool = False,
+    ) -> None:
         self.max_attachments = max_attachments
         self.max_id_digits = max_id_digits
+        self.lone_surrogates = lone_surrogates
         self._packet: Packet | None = None  # whose attachments are missing
         self._places: list[tuple[Any, Any]] = []  # where each of them belongs: a container, and a key or an index
         self._received = 0
@@ -180,8 +200,10 @@ class Decoder:
         end = head.end()
         if not text.isascii():
             _refuse_surrogates(text)
-        data = _parse(text, end) if end < len(text) else None
-        packet = Packet(_PLAIN.get(type_, type_), namespace or "/", data, int(digits) if digits else None)
+        plain = _PLAIN.get(type_, type_)
+        halves = self.lone_surrogates and plain is PacketType.EVENT
+        data = _parse(text, end, lone_surrogates=halves) if end < len(text) else None
+        packet = Packet(plain, namespace or "/", data, int(digits) if digits else None)
         check(packet)
         if count is not None:
             self._places = _places(data, int(count))
@@ -206,8 +228,8 @@ def _no_constant(name: str) -> float:
 _JSON = json.JSONDecoder(parse_float=_finite, parse_constant=_no_constant)
 
 
-def _parse(text: str, start: int) -> Any:
-    """The JSON from there to the end."""
+def _parse(text: str, start: int, *, lone_surrogates: bool) -> Any:
+    """The JSON from there to the end; `lone_surrogates` allows half a surrogate pair in it."""
     if text[start] not in '[{"':
         raise ProtocolError(f"expected a list or an object, got {show(text[start:])}", rule=ENCODING)
     try:
@@ -220,7 +242,7 @@ def _parse(text: str, start: int) -> Any:
         raise ProtocolError(f"expected nothing after the JSON, got {show(text[end:])}", rule="RFC 8259 §2")
     if text.count("[", start) + text.count("{", start) > MAX_DEPTH:
         refuse_depth(data)
-    if "\\" in text and _ESCAPED_SURROGATE.search(text, start):
+    if not lone_surrogates and "\\" in text and _ESCAPED_SURROGATE.search(text, start):
         _refuse_surrogates(json.dumps(data, ensure_ascii=False))
     return data
 

@@ -1,6 +1,7 @@
 """Any app, on a free port, in this loop or in a child."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -10,7 +11,7 @@ import aiohttp
 import pytest
 import socketio
 from aiohttp import web
-from deadlines import WAIT_S
+from deadlines import SCALE, WAIT_S
 from eventually import until
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -374,3 +375,26 @@ async def test_browser_url_behind_a_hub(monkeypatch):
         assert server.browser_url == f"http://127.0.0.1:{server.port}/"
         monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/ada/")
         assert server.browser_url == f"/user/ada/proxy/{server.port}/"
+
+
+@pytest.mark.parametrize(
+    "app",
+    [echo_app("websockets"), echo_app("hand"), echo],
+    ids=["echo on websockets", "by hand", "a handler of websockets"],
+)
+async def test_a_client_without_a_handshake_does_not_hold_the_end_up(app):
+    """The library would wait for its handshake as long as one may take, which is ten seconds."""
+    server = await rtlab.start(app)
+    begun = []
+    for sent in (b"", b"GET / HTTP/1.1\r\nHost: h\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(sent)
+        begun.append((reader, writer))
+    async with connect(server.ws_url):  # so that the server has seen those before
+        pass
+    async with asyncio.timeout(5 * SCALE):  # half of what the library would take
+        await server.stop()
+    for reader, writer in begun:
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+        writer.close()

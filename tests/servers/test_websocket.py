@@ -18,8 +18,9 @@ from eventually import until
 import rtlab
 from rtlab.errors import ConnectionClosed, HandshakeError, UsageError
 from rtlab.servers import echo, programs
-from rtlab.servers.connection import READ_BYTES, WRITE_BYTES
+from rtlab.servers.channel import READ_BYTES
 from rtlab.servers.inbox import INBOX_BYTES
+from rtlab.servers.outbox import WRITE_BYTES
 from rtlab.servers.supervisor import Child
 from rtlab.servers.websocket import Endpoint, Options, WebSocket, connect, serve
 from rtlab.wire.assembling import MAX_MESSAGE_SIZE
@@ -268,13 +269,19 @@ class Stepwise(WebSocket):
         self.connection_made(FakeTransport())
         self._begin(Upgrade(Response(101, Headers()), deflate=deflate), b"", None)
 
-    def read_all(self, stream: bytes) -> int:
-        """Give it the stream as asyncio would; how many bytes of it were taken."""
+    async def read_all(self, stream: bytes) -> int:
+        """Give it the stream as asyncio would, as long as it reads; how many bytes of it were taken."""
         position = 0
         while position < len(stream) and self._transport.reading:
             self.data_received(stream[position : position + READ_BYTES])
             position += READ_BYTES
+            await self.settled()
         return position
+
+    async def settled(self) -> None:
+        """Let it decode, turn by turn, for as long as it has anything to decode and room for it."""
+        while self._turn is not None:
+            await asyncio.sleep(0)
 
 
 class FakeTransport(asyncio.Transport):
@@ -290,6 +297,9 @@ class FakeTransport(asyncio.Transport):
 
     def write(self, data):
         pass
+
+    def get_write_buffer_size(self):
+        return 0
 
     def set_write_buffer_limits(self, high=None, low=None):
         pass
@@ -331,7 +341,7 @@ async def test_a_handler_that_reads_nothing_holds_what_the_docstring_says(messag
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
-        taken = stalled.read_all(stream)
+        taken = await stalled.read_all(stream)
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -348,15 +358,18 @@ async def test_a_peer_that_takes_no_pongs_is_read_no_more(monkeypatch):
     def write(data):
         nonlocal written
         written += len(data)
-        if written > WRITE_BYTES and side._writable is None:
-            side.pause_writing()
+        side.pause_writing()
 
     monkeypatch.setattr(side._transport, "write", write)
+    monkeypatch.setattr(side._transport, "get_write_buffer_size", lambda: written)
     stream = encode_frame(Frame(Opcode.PING, b"x" * 125), b"abcd") * 20_000
-    taken = side.read_all(stream)
+    taken = await side.read_all(stream)
     assert taken < len(stream)
-    assert written <= WRITE_BYTES + READ_BYTES
+    assert side._outbox.held <= WRITE_BYTES + READ_BYTES
+    written = 0
+    monkeypatch.setattr(side._transport, "write", lambda data: None)
     side.resume_writing()
+    await side.settled()
     assert side._transport.reading, "it goes on once the peer takes them"
 
 
@@ -410,11 +423,12 @@ async def test_what_was_left_undecoded_arrives_once_and_in_order():
     stream = b"".join(frames_of(message, compressed=True) for message in sent)
     stream += encode_frame(Frame(Opcode.CLOSE, (1000).to_bytes(2, "big")), b"abcd")
     received = []
-    position = side.read_all(stream)
+    position = await side.read_all(stream)
     assert side.closed is None, "its close frame stands behind what was not decoded"
     for _ in sent:
         received.append(await side.recv())
-        position += side.read_all(stream[position:])
+        await side.settled()
+        position += await side.read_all(stream[position:])
     assert received == sent
     with pytest.raises(ConnectionClosed) as closed:
         await side.recv()
@@ -424,11 +438,12 @@ async def test_what_was_left_undecoded_arrives_once_and_in_order():
 async def test_reading_goes_on_when_half_of_the_inbox_is_free_and_not_only_when_all_of_it_is():
     """So that a handler that keeps up never waits for the network."""
     side = Stepwise(None)
-    side.read_all(frames_of(bytes(64 * 1024), compressed=False) * 40)
+    await side.read_all(frames_of(bytes(64 * 1024), compressed=False) * 40)
     assert not side._transport.reading
     taken = 0
     while not side._transport.reading:
         await side.recv()
+        await side.settled()
         taken += 1
     assert INBOX_BYTES * 0.4 < taken * 64 * 1024 < INBOX_BYTES * 0.8
 
@@ -439,6 +454,7 @@ async def test_a_handler_that_ends_with_much_left_still_sees_the_close_frame():
     side.data_received(stream + encode_frame(Frame(Opcode.CLOSE, (1000).to_bytes(2, "big")), b"abcd"))
     assert side.closed is None
     side.begin_close(1001)
+    await side.settled()
     assert side._transport.reading
     assert side.closed is not None
     assert (side.closed.code, side.closed.clean) == (1000, True)
@@ -462,7 +478,7 @@ async def test_a_peer_that_does_not_read_makes_send_wait():
             sending = asyncio.create_task(websocket.send(bytes(10_000)))
             done, _ = await asyncio.wait({sending}, timeout=0.3)
             if not done:
-                stuck.size = websocket._transport.get_write_buffer_size()
+                stuck.size = websocket._outbox.held
                 stuck.set()
                 sending.cancel()
                 return

@@ -162,7 +162,9 @@ def test_an_older_handshake_has_no_max_payload():
         ({"pingInterval": True}, "got True"),
         ({"pingTimeout": -1}, "expected pingTimeout"),
         ({"maxPayload": None}, "expected maxPayload"),
-        ({"pingTimeout": [9] * 100}, r"\.\.\."),
+        ({"pingTimeout": [9] * 100}, "got a list"),
+        ({"sid": {"a": 1}}, "got an object"),
+        ({"pingTimeout": "ü" * 100}, r"\.\.\."),
     ],
 )
 def test_no_handshake(change, said):

@@ -9,6 +9,7 @@ from rtlab.wire.deflate import DeflateOptions
 from rtlab.wire.handshake import (
     HEADER_BYTES,
     HEADER_LINES,
+    HeadBuffer,
     Headers,
     Request,
     Response,
@@ -108,6 +109,179 @@ def test_what_is_refused(bad, status, said, header):
     assert header is None or header in caught.value.headers
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "h",
+        "h:80",
+        "h:",
+        "a.example.com.",
+        "my_service:8000",
+        "127.0.0.1:65535",
+        "[::1]:8000",
+        "[2001:db8::1]",
+        "xn--bcher-kva.example",
+        "a%20b",
+    ],
+)
+def test_what_is_a_host(host):
+    assert accept_upgrade(request(Host=host)).response.status == 101
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        " ",
+        "user@h",
+        "user:secret@h",
+        "a b",
+        "a,b",
+        "h, h",
+        "h/",
+        "h/path",
+        "h?q",
+        "h#f",
+        "http://h",
+        "h:port",
+        "h:80:80",
+        "h:65536",
+        "h:123456",
+        "[::1",
+        "::1",
+        "[]",
+        "[::1]x",
+        "[fe80::1%25eth0]",
+        "a%2",
+        "a%zz",
+        "h\t",
+        "bücher.example",
+        '"h"',
+        "<h>",
+        "h\\",
+    ],
+)
+def test_what_is_no_host(host):
+    with pytest.raises(HandshakeError, match="Host") as caught:
+        accept_upgrade(request(Host=host))
+    assert (caught.value.status, caught.value.rule) == (400, "RFC 9112 §3.2")
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/", "/"),
+        ("/a?b=/c", "/a"),
+        ("//a", "//a"),
+        ("/http://h", "/http://h"),
+        ("http://h", "/"),
+        ("http://h/", "/"),
+        ("HTTPS://h:1/a?b", "/a"),
+        ("http://h?b", "/"),
+    ],
+)
+def test_what_is_a_target(target, path):
+    asked = Request(target, request().headers)
+    assert accept_upgrade(asked).response.status == 101
+    assert asked.path == path
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "*",
+        "chat",
+        "h:80",
+        "?q",
+        "/a#b",
+        "#",
+        "http:///",
+        "http://",
+        "http://a@b/",
+        "http://a,b/",
+        "ws://h/",
+        "ftp://h/",
+        "http:/h",
+        "http://h:99999/",
+        "http://h/#f",
+    ],
+)
+def test_what_is_no_target(target):
+    with pytest.raises(HandshakeError, match="as the target") as caught:
+        accept_upgrade(Request(target, request().headers))
+    assert (caught.value.status, caught.value.rule) == (400, "RFC 9112 §3.2")
+
+
+@pytest.mark.parametrize(
+    ("fields", "said", "rule"),
+    [
+        ([("Content-Length", "1")], "no body", "RFC 9112 §6.3"),
+        ([("Content-Length", "00010")], "no body", "RFC 9112 §6.3"),
+        ([("Content-Length", "0"), ("content-length", "0")], "one Content-Length at most, got 2", "RFC 9112 §6.3"),
+        ([("Content-Length", "0"), ("Content-Length", "5")], "one Content-Length at most, got 2", "RFC 9112 §6.3"),
+        ([("Content-Length", "0, 0")], "no body", "RFC 9112 §6.3"),
+        ([("Content-Length", "")], "no body", "RFC 9112 §6.3"),
+        ([("Content-Length", "-0")], "no body", "RFC 9112 §6.3"),
+        ([("Content-Length", "+0")], "no body", "RFC 9112 §6.3"),
+        ([("Content-Length", "0x0")], "no body", "RFC 9112 §6.3"),
+        ([("Content-Length", "\u0660")], "no body", "RFC 9112 §6.3"),
+        ([("Content-Length", "9" * 5000)], "no body", "RFC 9112 §6.3"),
+        ([("Transfer-Encoding", "chunked")], "got a Transfer-Encoding", "RFC 9112 §6.3"),
+        ([("Transfer-Encoding", "identity")], "got a Transfer-Encoding", "RFC 9112 §6.3"),
+        ([("Transfer-Encoding", "")], "got a Transfer-Encoding", "RFC 9112 §6.3"),
+        ([("Transfer-Encoding", "chunked"), ("Content-Length", "0")], "got a Transfer-Encoding", "RFC 9112 §6.3"),
+        ([("host", "h")], "one Host field, got 2", "RFC 9112 §3.2"),
+        ([("Sec-WebSocket-Version", "13")], "one Sec-WebSocket-Version, got 2", "RFC 6455 §11.3.5"),
+        ([("Sec-WebSocket-Version", "8")], "one Sec-WebSocket-Version, got 2", "RFC 6455 §11.3.5"),
+        ([("Sec-WebSocket-Key", KEY)], "one Sec-WebSocket-Key, got 2", "RFC 6455 §4.2.1"),
+        ([("Origin", "https://a.example"), ("Origin", "https://a.example")], "one Origin", "RFC 6454 §7.3"),
+    ],
+)
+def test_what_would_be_read_in_two_ways_is_refused(fields, said, rule):
+    with pytest.raises(HandshakeError, match=said) as caught:
+        accept_upgrade(Request("/", Headers([*request().headers, *fields])))
+    assert (caught.value.status, caught.value.rule) == (400, rule)
+
+
+@pytest.mark.parametrize("length", ["0", "000"])
+def test_a_body_of_nothing_is_none(length):
+    assert accept_upgrade(request(Content_Length=length)).response.status == 101
+
+
+def test_a_head_byte_by_byte():
+    for whole in (GOLDEN, GOLDEN + b"\x81\x00\r\n\r\n"):
+        for size in (1, 2, 3, 7, len(whole)):
+            buffer = HeadBuffer()
+            parts = [whole[start : start + size] for start in range(0, len(whole), size)]
+            given = [buffer.add(part) for part in parts]
+            first = next(number for number, each in enumerate(given) if each is not None)
+            assert given[first] == whole[: (first + 1) * size]
+            assert (first + 1) * size >= len(GOLDEN)
+            assert first * size < len(GOLDEN), "no sooner and no later"
+
+
+@pytest.mark.parametrize("size", [1, 5, 1 << 20])
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"A" * (HEADER_BYTES + 5), "bytes of header"),
+        (b"A" * (HEADER_BYTES + 1) + b"\r\n\r\n", "bytes of header"),
+        (b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * (HEADER_LINES + 1), "lines of header"),
+    ],
+)
+def test_a_head_that_is_too_long_is_kept_no_longer(size, data, said):
+    buffer = HeadBuffer()
+
+    def add_all():
+        for start in range(0, len(data), size):
+            buffer.add(data[start : start + size])
+
+    with pytest.raises(HandshakeError, match=said) as caught:
+        add_all()
+    assert caught.value.status == 431
+    assert not buffer._arrived
+
+
 def test_a_missing_origin_passes():
     assert accept_upgrade(request(), origins=set()).response.status == 101
 
@@ -171,6 +345,15 @@ def test_what_a_client_did_not_offer():
         (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400, "header field, got 'Host : x'"),
         (b"GET / HTTP/1.1\r\n folded\r\n\r\n", 400, "header field"),
         (b"GET / HTTP/1.1\r\nA: b\x00c\r\n\r\n", 400, "header field"),
+        (b"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n", 400, "header field, got ' folded'"),
+        (b"GET / HTTP/1.1\r\nA: b\rB: c\r\n\r\n", 400, "header field"),
+        (b"GET / HTTP/1.1\r\nA: b\nB: c\r\n\r\n", 400, "header field"),
+        (b"GET / HTTP/1.1\r\n: b\r\n\r\n", 400, "header field"),
+        (b"GET / HTTP/1.1\r\nA\r\n\r\n", 400, "header field"),
+        (b"GET / HTTP/1.1\r\n\xc3\xa4: b\r\n\r\n", 400, "header field"),
+        (b"GET / HTTP/1.1\nA: b\r\n\r\n", 400, "request line"),
+        (b"GET /\x00 HTTP/1.1\r\n\r\n", 400, "request line"),
+        (b"GET  / HTTP/1.1\r\n\r\n", 400, "request line"),
         (b"GET /a b HTTP/1.1\r\n\r\n", 400, "request line"),
         (b"\x16\x03\x01\x02\x00" + b"\r\n\r\n", 400, "request line"),  # TLS on a plain port
         (b"A" * (HEADER_BYTES + 1), 431, "bytes of header"),
@@ -182,6 +365,12 @@ def test_what_is_no_request(data, status, said):
     with pytest.raises(HandshakeError, match=said) as caught:
         parse_request(data)
     assert caught.value.status == status
+
+
+@pytest.mark.parametrize("value", ["", "b", "b c", "b \t c", "\xa0b\xa0", "b:c"])
+def test_blanks_around_a_value_are_no_part_of_it(value):
+    (request_, _) = parse_request(f"GET / HTTP/1.1\r\nA: \t {value} \t\r\n\r\n".encode("latin-1"))
+    assert request_.headers == Headers([("A", value)])
 
 
 @given(st.binary(max_size=200))

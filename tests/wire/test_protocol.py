@@ -1,8 +1,10 @@
 """The connection's states: messages out of fragments, the closing handshake, and every rule that a peer can break."""
 
+import gc
 import itertools
 import struct
 import tracemalloc
+import weakref
 
 import pytest
 from hypothesis import given, settings
@@ -113,6 +115,72 @@ def test_messages_go_on_arriving_after_our_close():
     connection.close()
     assert connection.receive(octets(text("late"), Frame(Opcode.PING, b"?"))) == [TextMessage("late"), Ping(b"?")]
     assert [frame.opcode for frame in sent_by(connection)] == [Opcode.CLOSE], "no pong after a close frame"
+
+
+def compressed(data: bytes, *, rsv1=True) -> Frame:
+    return Frame(Opcode.BINARY, Deflate(DeflateOptions(), client=True).compress(data), rsv1=rsv1)
+
+
+def test_what_is_discarded_is_neither_given_nor_decompressed(monkeypatch):
+    connection = server(deflate=Deflate(DeflateOptions(), client=False))
+    begun = octets(text("half", fin=False))
+    assert connection.receive(begun) == []
+    connection.close()
+    connection.discard_messages()
+    monkeypatch.setattr(Deflate, "decompress", lambda *_, **__: pytest.fail("it was decompressed"))
+    data = octets(more("done"), compressed(b"x" * 100), text(b"\xff"), Frame(Opcode.PING, b"?"), closing(1000))
+    assert connection.receive(data) == [Ping(b"?"), Closed(1000)]
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        ([more("x")], 1002),
+        ([text("a", fin=False), text("b")], 1002),
+        ([text(b"x" * 20)], 1009),
+        ([text("a", fin=False), more("b"), more("c")], 1002),
+    ],
+)
+def test_what_is_discarded_is_held_to_the_rules_of_frames(frames, code):
+    connection = server(max_message_size=10)
+    connection.discard_messages()
+    (end,) = connection.receive(octets(*frames))
+    assert (end.code, end.clean) == (code, False)
+
+
+def test_decoding_stops_at_a_number_of_frames():
+    connection = server()
+    frames = [Frame(Opcode.PING), text("a", fin=False), more("b", fin=False), more("c"), Frame(Opcode.PONG), text("d")]
+    got = [connection.receive(octets(*frames), None, 2)]
+    while connection.undecoded:
+        got.append(connection.receive(b"", None, 2))
+    assert got == [[Ping(b"")], [TextMessage("abc")], [Pong(b""), TextMessage("d")], []]
+
+
+@pytest.mark.parametrize("end", [octets(closing(1000)), octets(text(b"\xff")), octets(Frame(Opcode.CLOSE, b"x")), None])
+def test_a_closed_connection_holds_nothing(end):
+    """Neither what was arriving, nor the windows of compression; and an error's traceback does not hold it."""
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        connection = server(deflate=Deflate(DeflateOptions(), client=False))
+        connection.binary(bytes(1000))
+        connection.data_to_send()
+        connection.receive(octets(compressed(bytes(1000)), text("x" * 300_000, fin=False)))
+        last = octets(more("y" * 300_000))[:-5] if end is None else end if end[0] != 0x81 else octets(more(b"\xff"))
+        events = connection.receive(last, None, 1) + (connection.receive_eof() if end is None else [])
+        assert isinstance(events[-1], Closed)
+        ref = weakref.ref(connection)
+        del last
+        after, _ = tracemalloc.get_traced_memory()
+        assert after - before < 100_000
+        del connection
+        assert ref() is None, "it went without the cyclic collector, although its last event is still there"
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 def test_nothing_counts_after_the_end():

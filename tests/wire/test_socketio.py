@@ -21,6 +21,7 @@ from rtlab.wire.socketio import (
     check,
     encode,
     from_fields,
+    namespace_of,
 )
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = PacketType
@@ -230,6 +231,76 @@ def test_taken():
     assert decode(['2["\\\\ud800"]']).data == ["\\ud800"], "a backslash, and no escape"
     assert decode(['2["a",' + "[" * (MAX_DEPTH - 1) + "]" * (MAX_DEPTH - 1) + "]"]).type is EVENT
     assert decode(['2["a",' + "[],{}," * 5000 + "0]"]).type is EVENT, "many brackets, but not deep"
+
+
+HALF = '"\\ud83d"'
+
+
+@pytest.mark.parametrize("text", [f"2[{HALF}]", f'2/a,7["a",{HALF}]', f'2["a",{{{HALF}:1}}]', '2["a","x\\uDE00y"]'])
+def test_half_a_surrogate_pair_is_let_through_where_it_is_asked_for(text):
+    with pytest.raises(ProtocolError, match="half a surrogate pair, U\\+D"):
+        Decoder().add(text)
+    packet = Decoder(lone_surrogates=True).add(text)
+    assert packet.type is EVENT
+    assert packet.data == json.loads(text[text.index("[") :])
+    with pytest.raises(UsageError):
+        encode(packet)
+
+
+def test_half_a_surrogate_pair_in_an_event_with_attachments():
+    decoder = Decoder(lone_surrogates=True)
+    assert decoder.add(f"51-[{HALF},{HOLE}]") is None
+    assert decoder.add(b"x").data == ["\ud83d", b"x"]
+
+
+@pytest.mark.parametrize("text", [f"3/a,1[{HALF}]", f'0{{"a":{HALF}}}', f"4{HALF}", '2["\ud83d"]', '2/\ud83d,["a"]'])
+def test_half_a_surrogate_pair_is_let_through_in_events_alone_and_only_as_json_escapes_it(text):
+    with pytest.raises(ProtocolError, match="half a surrogate pair"):
+        Decoder(lone_surrogates=True).add(text)
+
+
+@pytest.mark.parametrize(("packet", "frames"), GOLDEN)
+def test_the_namespace_of_golden_packets(packet, frames):
+    assert namespace_of(frames[0]) == packet.namespace
+
+
+@pytest.mark.parametrize("text", ["", "7", "x", "/a,", "[]", "٢[]", "-1"])
+def test_no_head_no_namespace(text):
+    assert namespace_of(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "namespace"),
+    [
+        ("2/a", "/a"),
+        ("2/a,[broken", "/a"),
+        ("5/a,", "/a"),
+        ("2nonsense", "/"),
+        ("599999999-/a,[", "/a"),
+        ("2/a/b?c,/d,", "/a/b?c"),
+    ],
+)
+def test_the_namespace_says_nothing_about_the_rest(text, namespace):
+    assert namespace_of(text) == namespace
+
+
+@given(
+    st.one_of(
+        st.from_regex(r"[0-7]([0-9]-)?(/[a-z,/]*)?,?[0-9]{0,3}(\[.*\]|\{\})?", fullmatch=True), st.text(max_size=20)
+    )
+)
+def test_the_namespace_agrees_with_the_decoder(text):
+    decoder = Decoder()
+    try:
+        packet = decoder.add(text) or decoder.incomplete
+    except ProtocolError:
+        return
+    assert namespace_of(text) == packet.namespace
+
+
+@given(events | others)
+def test_the_namespace_of_whatever_is_encoded(packet):
+    assert namespace_of(encode(packet)[0]) == packet.namespace
 
 
 def test_text_where_an_attachment_is_due():

@@ -81,7 +81,7 @@ class HttpReader:
         self._head: Request | Response | None = None
         self._body = bytearray()
         self._body_size = 0
-        self._searched = 0  # bytes of the body in which no event ends
+        self._searched = 0  # bytes of the buffer in which no head ends, or of the body in which no event does
         self._left = 0  # bytes of the body or the chunk that have not come yet
         self._streaming = False
 
@@ -139,9 +139,11 @@ class HttpReader:
         if not self._buffer or self._buffer == b"\r":
             return None
         self._check_beginning()
-        end = self._buffer.find(b"\r\n\r\n")
+        end = self._buffer.find(b"\r\n\r\n", self._searched)
         if end < 0 and len(self._buffer) <= HEAD_BYTES:
+            self._searched = max(0, len(self._buffer) - 3)  # an end may have begun
             return None
+        self._searched = 0
         head = bytes(self._buffer[: end + 4] if end >= 0 else self._buffer)
         parse = parse_request if self._method is None else parse_response
         parsed = parse(head, max_bytes=HEAD_BYTES, max_lines=HEAD_LINES)

@@ -4,6 +4,7 @@ import gzip
 import zlib
 
 import pytest
+from growth import LINEAR, doubling
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -210,3 +211,33 @@ def test_every_byte_comes_out_once(data, cuts, as_response):
     except HandshakeError:
         pass
     assert raw + reader.unfinished == data[:fed]
+
+
+def drip(data: bytes, response: bool = False) -> None:
+    reader = HttpReader((lambda: "GET") if response else None)
+    for number in range(len(data)):
+        for _ in reader.feed(data[number : number + 1]):
+            pass
+
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+CHUNKED = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("make", "response"),
+    [
+        (lambda n: b"GET /" + b"a" * n, False),
+        (lambda n: b"GET / HTTP/1.1\r\nA:" + b" " * n, False),
+        (lambda n: CHUNKED + b"A: " + b"a" * n, False),
+        (lambda n: STREAM + b"data: " + b"a" * n, True),
+        (lambda n: STREAM + b"\n\r" * (n // 2), True),
+        (lambda n: STREAM + b"a\n\n" * (n // 3), True),
+    ],
+    ids=["first line", "field", "trailer", "one event", "ends that are none", "events"],
+)
+def test_byte_by_byte_takes_time_as_the_bytes_grow(make, response, monkeypatch):
+    monkeypatch.setattr(
+        http_messages, "HEAD_BYTES", 1 << 40
+    )  # the limit makes an attack shorter, not the reader faster
+    assert doubling(make, lambda data: drip(data, response), 24_000) < LINEAR
