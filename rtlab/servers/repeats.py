@@ -32,18 +32,26 @@ class RepeatLog:
         self._levels: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    def log(self, level: int, kind: str, message: str, *arguments: object, extra: dict[str, Any] | None = None) -> None:
+    def log(
+        self,
+        level: int,
+        kind: str,
+        message: str,
+        *arguments: object,
+        extra: dict[str, Any] | None = None,
+        exc_info: bool = False,
+    ) -> None:
         """Write a line, or count it.
 
         Args:
             level: of `logging`.
             kind: what repeats: a word of ours, never a text of the peer's, of which there may be any number.
-            message, arguments, extra: as for `logging.Logger.log`.
+            message, arguments, extra, exc_info: as for `logging.Logger.log`.
         """
         self._seen[kind] += 1
         self._levels[kind] = level
         if self._seen[kind] <= LINES:
-            self._logger.log(level, message, *arguments, extra=extra)
+            self._logger.log(level, message, *arguments, extra=extra, exc_info=exc_info)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self.sum_up)
 
