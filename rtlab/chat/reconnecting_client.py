@@ -30,6 +30,8 @@ CONNECT_S = 20.0
 """Seconds for one attempt to connect, the token function's time included."""
 EVENTS = 10_000
 """Events that wait for a script that does not ask for them. The oldest is dropped first."""
+LATER = {"draining", "rate_limited", "too_many_connections"}
+"""Why a client is refused whose token is good: the same token may be let in later."""
 NAMESPACES = ("/", "/notifications")
 """Both, so that a script need not say which it wants."""
 Token = str | Callable[[], str] | Callable[[], Awaitable[str]]
@@ -218,7 +220,7 @@ class ReconnectingClient:
         code = details.get("code", "refused") if isinstance(details, dict) else "refused"
         self._refusal = ChatRefusedError(str(code), str(said["message"]))
         await self._record(Event("connect_error", said))
-        if self._been_here and isinstance(self._token, str):  # the same token will be refused again
+        if self._been_here and isinstance(self._token, str) and str(code) not in LATER:  # it will be refused again
             self._sio.start_background_task(self._sio.shutdown)
             await self._end()
 
