@@ -125,6 +125,7 @@ class Chat:
     async def drain_at_shutdown(self, _: web.Application) -> None:
         """`drain`, as aiohttp calls it when the app shuts down."""
         await self.drain()
+        self._log.sum_up()
 
     # Doors
 

@@ -1,7 +1,33 @@
-"""How much the chat takes: of each field, of each client, of everybody together.
+"""How much the chat takes: of each field, of each client, of each user, of everybody together.
 
 What lives here: the constants, and `Limits`, which gathers those that an application may want to change. It must not
 know how a limit is enforced.
+
+What it costs at most, by default, in bytes of memory as Python takes them; all names and texts of four-byte characters:
+
+====================================  ========================  =======================================================
+what a client can make grow           at most                   bounded by
+====================================  ========================  =======================================================
+messages of all rooms                 200 MB                    `Limits.history_bytes`; full of English, 50,000 messages
+                                                                of 1,000 letters, it is less than 100 MB
+rooms of sessions that ended          50 MB                     `rtlab.chat.stores.memory.SESSION_BYTES`
+names of rooms                        1 MB                      `Limits.rooms`, of each kind
+who is in which room                  2 MB for a user           20 connections in 50 rooms of each kind: 0.5 MB of ours
+                                                                and 0.25 MB of python-socketio's for each kind
+topics                                1 MB for a user           20 connections with 50 of them each
+budgets of who has left               10 MB                     `ABSENT_USERS`, 1 KB each
+who types where                       60 KB for a user          its rate, and `TYPING_S`
+answers and what others hear          640 KiB/s for a user      `Limits.events_per_s` times `rtlab.chat.costs`, 32 KiB a
+                                                                token; at once what a burst is, and one event more
+a join's answer                       128 KiB, and the names    `Limits.page_bytes`; 1,000 `members` of 32 emoji are
+                                                                390 KB of JSON, and are charged as such
+lines of the log                      half a line a second for  `LINES_PER_S`; of everything that is refused, five lines
+                                      a user who comes and      and a sum in ten seconds (`rtlab.servers.repeats`)
+                                      goes
+====================================  ========================  =======================================================
+
+What waits for clients that read slowly is the server's (`rtlab.realtime`). How many users there are is the business of
+whoever issues tokens.
 """
 
 from __future__ import annotations

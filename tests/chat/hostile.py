@@ -89,7 +89,7 @@ async def honest(place, pace_s=0.0, **options):
         await person.join(room)
     over, said = asyncio.Event(), Counter()
 
-    said.delays = []
+    said.delays, said.room = [], room
     loop = asyncio.get_running_loop()
 
     async def talk(person):

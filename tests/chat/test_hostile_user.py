@@ -127,10 +127,12 @@ async def test_twelve_connections_share_one_rate_and_the_one_that_says_little_st
     limits = Limits()
     async with chatting(limits=limits) as place, lab_of(place.server) as lab, honest(place, PACE_S) as said:
         quiet = await place.enter(name, transports=["websocket"])
+        await quiet.join(said.room)
         async with AsyncExitStack() as stack:
             loud = [await stack.enter_async_context(hostile(place, lab, name=name)) for _ in range(11)]
             began = time.monotonic()
-            got = await asyncio.gather(*(flood(each, [("chat:leave", "x")] * 20) for each in loud))
+            spoken = [("chat:join", said.room)] + [("chat:message", {"room": said.room, "text": "x" * 500})] * 19
+            got = await asyncio.gather(*(flood(each, spoken) for each in loud))
             answers = sum(got, Counter())
             took = time.monotonic() - began
             note("twelve connections, each within the rate", f"{answers['ok']} of 220 at once", said)

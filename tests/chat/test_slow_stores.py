@@ -287,3 +287,21 @@ async def test_a_store_that_fails_is_an_error_for_one_and_leaves_no_ghost(store)
         assert len(place.chat._connections) == 1
         Fails.down = False
         assert (await alice.say("one", "it is back"))["status"] == "ok"
+
+
+async def test_a_store_that_fails_fills_no_log(caplog):
+    class Fails(MemoryHistory):
+        """It cannot read."""
+
+        async def last(self, room, count):
+            raise ConnectionError("the store is down")
+
+    async with chatting(errors_expected=True, history=Fails(100)) as place:
+        alice = await place.enter(transports=["websocket"])
+        for _ in range(50):
+            assert (await alice.ask("chat:join", "hall"))["code"] == "server_error"
+        failed = [each for each in caplog.records if each.message == "event failed"]
+        assert 1 <= len(failed) <= 5
+        assert "the store is down" in str(failed[0].exc_info)
+        assert (await place.metrics())['rtlab_chat_refusals_total{reason="server_error"}'] == 50
+    assert any(each.message.startswith("event failed: 45 more") for each in caplog.records)
