@@ -103,11 +103,17 @@ class Connections:
         return connection
 
     def refusal(self, identity: Identity, connection: ChatConnection) -> str | None:
-        """Why a user may not come in with this connection, in one word; None if it may. To come in costs a token."""
-        user = self.users.of(identity.user)
-        if connection not in user.connections and len(user.connections) >= self._limits.connections_per_user:
+        """Why a user may not come in with this connection, in one word; None if it may. To come in costs a token.
+
+        A connection that is in one namespace is let into the other, and owes the token: half of a client is no use.
+        """
+        user, now = self.users.of(identity.user), self._clock.steady()
+        if connection in user.connections:
+            user.bucket.debt(now)
+            return None
+        if len(user.connections) >= self._limits.connections_per_user:
             return "too_many_connections"
-        return None if user.bucket.take(self._clock.steady()) else "rate_limited"
+        return None if user.bucket.take(now) else "rate_limited"
 
     def enter(self, sid: str, namespace: str, identity: Identity, connection: ChatConnection) -> Visitor:
         """Somebody has been let in."""

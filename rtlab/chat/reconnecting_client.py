@@ -80,6 +80,8 @@ class ReconnectingClient:
         """Set while it is connected and in its rooms, and when it is over."""
         self._ended = False
         self._been_here = False
+        self._returning: asyncio.Task[Any] | None = None
+        """What joins its rooms again, or did so last."""
         self._refusal: ChatRefusedError | None = None
         self._http: aiohttp.ClientSession | None = None
         for namespace in NAMESPACES:
@@ -122,7 +124,7 @@ class ReconnectingClient:
         try:
             # Its own shutdown only asks the attempts to end: it may come too early to be heard, or wait for a server
             # that says nothing.
-            await _cancelled(self._sio._reconnect_task)  # noqa: SLF001 - there is no other way to it
+            await _cancelled(self._sio._reconnect_task, self._returning)  # noqa: SLF001 - there is no other way to it
             with contextlib.suppress(ValueError):  # it was cancelled before it could do so itself
                 reconnecting_clients.remove(self._sio)
             if self._sio.connected:
@@ -199,7 +201,8 @@ class ReconnectingClient:
     async def _return(self) -> None:
         """The line is back. Raises ChatError if it is cut again meanwhile."""
 
-    async def _come_back(self) -> None:
+    async def _come_back(self, before: asyncio.Task[Any] | None) -> None:
+        await _cancelled(before)  # it may still wait for an answer that was lost with its connection
         with contextlib.suppress(ChatError):  # the connection is gone again; the next one does it
             await self._return()
             self._here.set()
@@ -208,7 +211,7 @@ class ReconnectingClient:
         self._refusal = None
         await self._record(Event("connect", None))
         if self._been_here:
-            self._sio.start_background_task(self._come_back)
+            self._returning = self._sio.start_background_task(self._come_back, self._returning)
         else:
             self._been_here = True
             self._here.set()

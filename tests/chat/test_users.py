@@ -95,6 +95,14 @@ async def test_the_connection_that_says_most_is_ended_and_others_of_its_user_are
     assert quiet.connection.breaches == 0
 
 
+async def test_a_connection_that_is_in_one_namespace_is_let_into_the_other_and_owes_the_token():
+    connections, _ = house()
+    alice = enter(connections, 1)
+    assert say(connections, alice, 99) == 9
+    assert connections.refusal(alice.identity, alice.connection) is None
+    assert enter(connections, 2) == "rate_limited"
+
+
 async def test_what_is_owed_is_waited_for():
     connections, steady = house()
     alice = enter(connections, 1)
