@@ -13,10 +13,10 @@ from aiohttp import web
 from rtlab.chat.auth import check_secret
 from rtlab.chat.chat import Chat
 from rtlab.chat.clock import Clock
-from rtlab.chat.events import May
 from rtlab.chat.limits import Limits
 from rtlab.chat.origins import Origins
 from rtlab.chat.page import add_page
+from rtlab.chat.rooms import May
 from rtlab.chat.sign_in import add_sign_in
 from rtlab.chat.stores.memory import MemoryHistory, MemorySessions
 from rtlab.chat.stores.protocols import History, Sessions
@@ -81,7 +81,7 @@ def create_app(
     chat = Chat(
         secret,
         limits,
-        history or MemoryHistory(limits.history, clock.wall),
+        history or MemoryHistory(limits.history, clock.wall, limits.history_bytes),
         sessions or MemorySessions(clock=clock.steady),
         may_join or _everybody,
         may_subscribe or _everybody,

@@ -19,13 +19,15 @@ from rtlab.chat import payloads
 from rtlab.chat.auth import Identity, verify
 from rtlab.chat.clock import Clock
 from rtlab.chat.connections import Connections, Visitor
-from rtlab.chat.events import NOTIFICATIONS, Ack, EventRefused, Events, May, topic_room
+from rtlab.chat.events import NOTIFICATIONS, Ack, Events, topic_room
 from rtlab.chat.limits import Limits
 from rtlab.chat.metrics import CONTENT_TYPE, Metrics
 from rtlab.chat.payloads import BadPayload
+from rtlab.chat.rooms import EventRefused, May
 from rtlab.chat.stores.protocols import History, Sessions
 from rtlab.errors import InvalidToken, UsageError
 from rtlab.realtime import Server
+from rtlab.servers.repeats import RepeatLog
 
 __all__ = ["DRAIN_S", "Chat"]
 
@@ -33,6 +35,9 @@ DRAIN_S = 1.0
 """Seconds between telling clients that the server goes and going: enough to hear it, and to finish a sentence."""
 PATH = "/socket.io/"
 """Where Socket.IO is, as clients expect it."""
+
+TOO_MANY = {"rate_limited": "Too many attempts", "too_many_connections": "Too many connections"}
+"""What a client is told that is not let in although its token is good: it may come back later."""
 
 logger = logging.getLogger("rtlab.chat")
 
@@ -61,14 +66,16 @@ class Chat:
         # One event of a client after the other: messages keep their order, and nobody has thousands in progress.
         self.sio = Server(async_handlers=False, **options)
         """The Socket.IO server."""
-        self._connections = Connections(limits, self._end, self._hang_up, clock)
+        self._log = RepeatLog(logger)
+        self._connections = Connections(limits, self._end, self._hang_up, clock, self._log)
         self._events = Events(self.sio, limits, history, sessions, may_join, may_subscribe, clock)
         self._metrics = Metrics(
             {
                 "rtlab_chat_connections": ("Clients that are let in.", lambda: len(self._connections)),
+                "rtlab_chat_users": ("Users that are here, or left lately.", lambda: len(self._connections.users)),
                 "rtlab_chat_sessions": ("Engine.IO sessions, let in or not.", lambda: len(self.sio.eio.sockets)),
-                "rtlab_chat_rooms": ("Chat rooms, occupied or kept.", lambda: len(self._events.chat)),
-                "rtlab_chat_plain_rooms": ("Plain rooms.", lambda: len(self._events.plain)),
+                "rtlab_chat_rooms": ("Chat rooms, occupied or kept.", lambda: len(self._events.rooms.chat)),
+                "rtlab_chat_plain_rooms": ("Plain rooms.", lambda: len(self._events.rooms.plain)),
                 "rtlab_chat_queued_bytes": ("Bytes that wait for clients.", self._queued_bytes),
             }
         )
@@ -118,6 +125,7 @@ class Chat:
     async def drain_at_shutdown(self, _: web.Application) -> None:
         """`drain`, as aiohttp calls it when the app shuts down."""
         await self.drain()
+        self._log.sum_up()
 
     # Doors
 
@@ -136,12 +144,19 @@ class Chat:
         self.sio.on("*", event, namespace=namespace)
 
     async def _let_in(self, sid: str, namespace: str, environ: dict[str, Any], auth: Any) -> None:
+        if self.draining:  # of a session that began before; `gate` refuses new ones
+            raise self._refused("draining", "This server is going away")
         connection = self._connections.connection_of(self.sio.manager.eio_sid_from_sid(sid, namespace), environ)
         self._connections.charge_event(connection)  # asking to be let in counts as an event does
         if connection.thrown_out:
-            self._metrics.refusal("rate_limited")
-            raise ConnectRefused("Too many attempts", {"code": "rate_limited"})
-        visitor = self._connections.enter(sid, namespace, self._identity(auth, connection.peer), connection)
+            raise self._refused("rate_limited", "Too many attempts")
+        identity = self._identity(auth, connection.peer)
+        refusal = self._connections.refusal(identity, connection)
+        if refusal is not None:
+            about = {"reason": refusal, "user": identity.user, "peer": connection.peer}
+            self._log.log(logging.INFO, refusal, "refused", extra=about)
+            raise self._refused(refusal, TOO_MANY[refusal])
+        visitor = self._connections.enter(sid, namespace, identity, connection)
         try:
             if namespace == "/":
                 visitor.session_id = self._events.new_session_id()
@@ -152,7 +167,7 @@ class Chat:
         except BaseException:
             self._connections.leave(visitor)  # whoever was not let in is not let out either
             raise
-        logger.info("connected", extra=_about(visitor))
+        self._say("connected", visitor, _about(visitor))
 
     def _identity(self, auth: Any, peer: str) -> Identity:
         """Who a client is.
@@ -162,34 +177,41 @@ class Chat:
         """
         token = auth.get("token") if isinstance(auth, Mapping) else None
         if token is None or token == "":
-            self._metrics.refusal("token_missing")
-            raise ConnectRefused("Authentication required", {"code": "token_missing"})
+            raise self._refused("token_missing", "Authentication required")
         try:
             return verify(token, self._secret, now=self._clock.wall())
         except InvalidToken as error:
-            logger.info("refused", extra={"reason": error.code, "problem": error.problem, "peer": peer})
+            about = {"reason": error.code, "problem": error.problem, "peer": peer}
+            self._log.log(logging.INFO, "refused", "refused", extra=about)
             raise self._refused(error.code) from None
 
-    def _refused(self, code: str) -> ConnectRefused:
+    def _refused(self, code: str, message: str = "Invalid token") -> ConnectRefused:
         self._metrics.refusal(code)
-        return ConnectRefused("Invalid token", {"code": code})
+        return ConnectRefused(message, {"code": code})
 
     async def _let_out(self, sid: str, namespace: str, reason: str) -> None:
         visitor = self._connections.get(sid, namespace)
         if visitor is None:
             return  # it was never let in
         self._connections.leave(visitor)
-        logger.info("disconnected", extra={**_about(visitor), "reason": reason})
+        self._say("disconnected", visitor, {**_about(visitor), "reason": reason})
         if self.draining and not len(self._connections):
             self._drained.set()
         await self._events.gone(visitor)
 
     async def _end(self, visitor: Visitor, reason: str) -> None:
-        logger.info("ended", extra={**_about(visitor), "reason": reason})
+        self._log.log(logging.INFO, "ended", "ended", extra={**_about(visitor), "reason": reason})
         await self.sio.disconnect(visitor.sid, namespace=visitor.namespace)
 
     async def _hang_up(self, eio_sid: str) -> None:
         await self.sio.eio.disconnect(eio_sid)
+
+    def _say(self, what: str, visitor: Visitor, about: dict[str, str]) -> None:
+        """Log that somebody comes or goes. Who does it in a hurry is counted, and does not hide that others do it."""
+        if visitor.user.lines.take(self._clock.steady()):
+            logger.info(what, extra=about)
+        else:
+            self._log.log(logging.INFO, what, what, extra=about)
 
     # Events
 
@@ -203,8 +225,10 @@ class Chat:
         try:
             if visitor is None:
                 raise EventRefused("gone", "expected a client that is still here")
-            if not self._connections.charge_event(visitor.connection):
-                raise EventRefused("rate_limited", f"events: expected at most {self.limits.events_per_s:g} in a second")
+            if not self._connections.charge_event(visitor.connection, visitor.user):
+                raise EventRefused(
+                    "rate_limited", f"events: expected at most {self.limits.events_per_s:g} a second of one user"
+                )
             if handler is None:
                 raise EventRefused("unknown_event", f"event: expected one of the chat's, got {payloads.quoted(name)}")
             if len(arguments) != 1:
@@ -214,8 +238,9 @@ class Chat:
             code, problem = refused.code, str(refused)
         except BadPayload as error:
             code, problem = "bad_payload", str(error)
-        except Exception:
-            logger.exception("event failed", extra={"event": name, "namespace": namespace})
+        except Exception:  # noqa: BLE001 - logged, as often as a log can bear
+            about = {"event": name, "namespace": namespace}
+            self._log.log(logging.ERROR, "event failed", "event failed", extra=about, exc_info=True)
             code, problem = "server_error", "This is our fault and not yours. It is logged."
         self._metrics.refusal(code)
         return {"status": "error", "code": code, "message": problem}
@@ -227,6 +252,8 @@ class Chat:
             raise EventRefused(error.code, "token: expected one that is signed and not over") from None
         if identity.user != visitor.identity.user:
             raise EventRefused("token_invalid", "token: expected one of the same user")
+        if identity.expires <= visitor.identity.expires:
+            raise EventRefused("token_invalid", "token: expected one that ends later than the one that you have")
         self._connections.refresh(visitor, identity)
         return {"status": "ok", "exp": visitor.identity.expires}
 

@@ -20,6 +20,9 @@ from rtlab.errors import ChatError, UsageError
 
 __all__ = ["Client", "Connecting", "Joined", "Sent", "connect"]
 
+SLOWER_S = 1.0
+"""Seconds to wait before a room is joined again where the server says ``rate_limited``: 20 tokens, by default."""
+
 
 @dataclass(frozen=True)
 class Joined:
@@ -221,7 +224,13 @@ class Client(ReconnectingClient):
             async with self._holding(room):
                 while True:
                     last = self._rooms[room]
-                    joined = await self._enter(room, last)
+                    try:
+                        joined = await self._enter(room, last)
+                    except ChatError as problem:
+                        if problem.code != "rate_limited":
+                            raise
+                        await asyncio.sleep(SLOWER_S)  # all of a user's connections come back at the same time
+                        continue
                     for record in joined.history:
                         if self._is_new(record):
                             await self._record(Event("chat:message", record))

@@ -1,7 +1,8 @@
 """What the chat knows of each client: who it is, until when, and how much it says.
 
 What lives here: `ChatConnection`, one for each Engine.IO session; `Visitor`, one for each namespace that it is in; and
-`Connections`, which keeps them and ends them in time. It must not know rooms or messages.
+`Connections`, which keeps them and ends them in time. What a user may do with all of them stands in `users`. It must
+not know rooms or messages.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 from rtlab.chat.auth import Identity
 from rtlab.chat.clock import Clock
 from rtlab.chat.limits import Limits
+from rtlab.chat.users import User, Users
 from rtlab.realtime.budgets import Bucket
+from rtlab.servers.repeats import RepeatLog
 
 __all__ = ["ChatConnection", "Connections", "Visitor"]
-
-logger = logging.getLogger("rtlab.chat")
 
 KEY = "rtlab.chat.connection"
 """Where an environment, which python-socketio keeps for each Engine.IO session, holds the connection."""
@@ -34,9 +35,12 @@ class ChatConnection:
     eio_sid: str
     """Its Engine.IO session."""
     bucket: Bucket
+    """What it says itself, whoever its user is: its share of the user's budget."""
     peer: str
     """The client's address."""
     visitors: set[Visitor] = field(default_factory=set)
+    breaches: int = 0
+    """Events over the rate, since it was last within its share for long."""
     thrown_out: bool = False
     """Whether it is about to end because it said too much."""
 
@@ -49,6 +53,7 @@ class Visitor:
     namespace: str
     identity: Identity
     connection: ChatConnection
+    user: User
     session_id: str = ""
     """Under which its rooms are kept."""
     topics: set[str] = field(default_factory=set)
@@ -65,6 +70,7 @@ class Connections:
         end: ends a visitor's stay in a namespace, for a reason in one word.
         hang_up: ends a connection, given its Engine.IO session.
         clock: for rates, and for when a token ends.
+        log: where it says whom it throws out.
     """
 
     def __init__(
@@ -73,11 +79,15 @@ class Connections:
         end: Callable[[Visitor, str], Coroutine[Any, Any, None]],
         hang_up: Callable[[str], Coroutine[Any, Any, None]],
         clock: Clock,
+        log: RepeatLog,
     ) -> None:
         self._limits = limits
         self._end = end
         self._hang_up = hang_up
         self._clock = clock
+        self._log = log
+        self.users = Users(limits, clock.steady)
+        """Whose connections these are."""
         self._visitors: dict[tuple[str, str], Visitor] = {}
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -92,11 +102,25 @@ class Connections:
             connection = environ[KEY] = ChatConnection(eio_sid, bucket, str(environ.get("REMOTE_ADDR", "")))
         return connection
 
+    def refusal(self, identity: Identity, connection: ChatConnection) -> str | None:
+        """Why a user may not come in with this connection, in one word; None if it may. To come in costs a token.
+
+        A connection that is in one namespace is let into the other, and owes the token: half of a client is no use.
+        """
+        user, now = self.users.of(identity.user), self._clock.steady()
+        if connection in user.connections:
+            user.bucket.debt(now)
+            return None
+        if len(user.connections) >= self._limits.connections_per_user:
+            return "too_many_connections"
+        return None if user.bucket.take(now) else "rate_limited"
+
     def enter(self, sid: str, namespace: str, identity: Identity, connection: ChatConnection) -> Visitor:
         """Somebody has been let in."""
-        visitor = Visitor(sid, namespace, identity, connection)
+        visitor = Visitor(sid, namespace, identity, connection, self.users.of(identity.user))
         connection.visitors.add(visitor)
         self._visitors[namespace, sid] = visitor
+        self.users.came(visitor)
         self._watch(visitor)
         return visitor
 
@@ -114,27 +138,45 @@ class Connections:
         if visitor.timer is not None:
             visitor.timer.cancel()
         visitor.connection.visitors.discard(visitor)
-        self._visitors.pop((visitor.namespace, visitor.sid), None)
+        if self._visitors.pop((visitor.namespace, visitor.sid), None) is not None:
+            self.users.left(visitor)
 
     def refresh(self, visitor: Visitor, identity: Identity) -> None:
-        """Somebody has shown a newer token: it holds for all of this user's namespaces on this connection."""
+        """Somebody has shown a newer token: it holds for this user's namespaces on this connection, but for one that
+        may stay longer without it.
+        """
         for each in visitor.connection.visitors:
-            if each.identity.user == identity.user:
+            if each.identity.user == identity.user and each.identity.expires < identity.expires:
                 each.identity = identity
                 self._watch(each)
 
-    def charge_event(self, connection: ChatConnection) -> bool:
-        """Whether a client may say something now. Who says too much too often is thrown out."""
-        if connection.bucket.take(self._clock.steady()):
-            return True
-        if connection.bucket.breaches > self._limits.breaches:
-            self.throw_out(connection)
-        return False
+    def charge_event(self, connection: ChatConnection, user: User | None = None) -> bool:
+        """Whether a client may say something now.
+
+        What a user may say is one budget for all its connections. Who says too much too often is thrown out: where the
+        budget is used up, that is a connection that takes more than its share, which is the rate divided by their
+        number. Those that say little are told to wait, and stay.
+
+        Args:
+            connection: which one speaks.
+            user: whose budget it is; None for who is not known yet.
+        """
+        now = self._clock.steady()
+        within_share = connection.bucket.take(now, len(user.connections) if user is not None else 1)
+        if not connection.bucket.breaches:
+            connection.breaches = 0
+        allowed = within_share if user is None else user.bucket.take(now)
+        if not allowed and not within_share:
+            connection.breaches += 1
+            if connection.breaches > self._limits.breaches:
+                self.throw_out(connection)
+        return allowed
 
     def throw_out(self, connection: ChatConnection) -> None:
         """End a connection, after what is being answered."""
         if not connection.thrown_out:
-            logger.warning("thrown out", extra={"peer": connection.peer, "breaches": connection.bucket.breaches})
+            about = {"peer": connection.peer, "breaches": connection.breaches}
+            self._log.log(logging.WARNING, "thrown out", "thrown out", extra=about)
             connection.thrown_out = True
             self._soon(self._throw_out(connection))
 

@@ -1,15 +1,20 @@
-"""Who is in which room: by user for people, by socket for the wire.
+"""Who is in which room: by user for people, by socket for the wire; and whose room it is.
 
 What lives here: `Presence`, for one kind of rooms. It must not know what is said there, nor send anything.
 
 A user may have several connections, tabs say. The first that enters a room and the last that leaves it are what others
 hear of.
+
+A room belongs to the user who made it. An empty one counts as that user's; an occupied one, as long as its owner is in
+it: others who sit there pay for it with their own share. Where places are out, a user's own empty rooms go first.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+
+from rtlab.chat.limits import FEW_ROOMS, Limits
 
 __all__ = ["Full", "Member", "Presence"]
 
@@ -36,43 +41,72 @@ class Presence:
     """The rooms of one kind, occupied ones and those that are kept although nobody is there.
 
     Args:
-        rooms: how many there may be.
-        members: sockets in one of them.
-        per_socket: rooms that one socket is in.
+        limits: how many rooms there may be, users in one, and rooms of a socket and of a user.
     """
 
-    def __init__(self, rooms: int, members: int, per_socket: int) -> None:
-        self._limits = (rooms, members, per_socket)
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._rooms: dict[str, dict[str, Member]] = {}
+        """The members of each occupied room, by user."""
         self._sizes: dict[str, int] = {}
-        self._empty: OrderedDict[str, None] = OrderedDict()
+        self._owners: dict[str, str] = {}
+        """Who made each room, occupied or empty."""
+        self._empty: dict[str, OrderedDict[str, None]] = {}
+        """The empty rooms of each owner, the longest empty first."""
         self._of: dict[str, set[str]] = {}
+        """The rooms of each socket."""
+        self._of_user: dict[str, set[str]] = {}
+        """The rooms of each user."""
 
     def __len__(self) -> int:
         """How many rooms there are."""
-        return len(self._rooms) + len(self._empty)
+        return len(self._owners)
 
-    def check(self, room: str, socket: str) -> str | None:
+    def check(self, room: str, user: str, socket: str) -> str | None:
         """Whether a socket may enter a room. Nothing changes.
 
         Returns:
-            The room that has to be forgotten first: the one that has been empty for the longest.
+            The empty room that has to be forgotten first, if one has to.
 
         Raises:
             Full: it may not.
         """
-        rooms, members, per_socket = self._limits
+        limits = self._limits
         if self.has(room, socket):
             return None
-        if len(self._of.get(socket, ())) >= per_socket:
-            raise Full("too_many_rooms", f"expected at most {per_socket} rooms of one connection: leave one first")
-        if self._sizes.get(room, 0) >= members:
-            raise Full("room_full", f"expected at most {members} connections in one room")
-        if room in self._rooms or room in self._empty or len(self) < rooms:
+        if len(self._of.get(socket, ())) >= limits.rooms_per_connection:
+            raise Full(
+                "too_many_rooms", f"expected at most {limits.rooms_per_connection} rooms of one connection: leave one"
+            )
+        users = self._rooms.get(room, {})
+        if user not in users:
+            if len(self._of_user.get(user, ())) >= limits.rooms_per_user:
+                raise Full("too_many_rooms", f"expected at most {limits.rooms_per_user} rooms of one user: leave one")
+            if len(users) >= limits.members:
+                raise Full("room_full", f"expected at most {limits.members} users in one room")
+        return None if self.knows(room) else self._place_for(user)
+
+    def _place_for(self, user: str) -> str | None:
+        """Which room makes place for a new one of a user; None if there is a place.
+
+        Raises:
+            Full: none does.
+        """
+        rooms, own = self._limits.rooms, self._empty.get(user)
+        held = self._held_by(user)
+        if own and (held >= self._limits.rooms_per_user or len(self) >= rooms):
+            return next(iter(own))
+        if len(self) < rooms:
             return None
-        if not self._empty:
-            raise Full("rooms_full", f"expected at most {rooms} rooms, and every one of them is occupied")
-        return next(iter(self._empty))
+        if not self._empty or held >= FEW_ROOMS:
+            raise Full("rooms_full", f"expected at most {rooms} rooms, and there is no empty one that you may replace")
+        most = max(self._empty, key=lambda owner: len(self._empty[owner]))
+        return next(iter(self._empty[most]))
+
+    def _held_by(self, user: str) -> int:
+        """How many rooms count as a user's."""
+        inside = sum(self._owners[room] == user for room in self._of_user.get(user, ()))
+        return inside + len(self._empty.get(user, ()))
 
     def enter(self, room: str, user: str, username: str, socket: str) -> bool:
         """Put a socket in.
@@ -80,7 +114,8 @@ class Presence:
         Returns:
             Whether its user was not there before.
         """
-        self._empty.pop(room, None)
+        self._fill(room)
+        self._owners.setdefault(room, user)
         users = self._rooms.setdefault(room, {})
         first = user not in users
         member = users.setdefault(user, Member(username))
@@ -88,6 +123,7 @@ class Presence:
             member.sockets.add(socket)
             self._sizes[room] = self._sizes.get(room, 0) + 1
             self._of.setdefault(socket, set()).add(room)
+            self._of_user.setdefault(user, set()).add(room)
         return first
 
     def leave(self, room: str, user: str, socket: str) -> str | None:
@@ -101,20 +137,35 @@ class Presence:
             return None
         member.sockets.discard(socket)
         self._sizes[room] -= 1
-        self._of[socket].discard(room)
-        if not self._of[socket]:
-            del self._of[socket]
+        _discard(self._of, socket, room)
         if member.sockets:
             return None
+        _discard(self._of_user, user, room)
         del self._rooms[room][user]
         if not self._rooms[room]:
             del self._rooms[room], self._sizes[room]
-            self._empty[room] = None
+            self._empty.setdefault(self._owners[room], OrderedDict())[room] = None
         return member.username
 
     def forget(self, room: str) -> None:
         """An empty room is not kept any longer."""
-        self._empty.pop(room, None)
+        if self._fill(room):
+            del self._owners[room]
+
+    def _fill(self, room: str) -> bool:
+        """A room is not among the empty ones any longer. Whether it was."""
+        owner = self._owners.get(room)
+        own = self._empty.get(owner) if owner is not None else None
+        if owner is None or own is None or room not in own:
+            return False
+        del own[room]
+        if not own:
+            del self._empty[owner]
+        return True
+
+    def knows(self, room: str) -> bool:
+        """Whether there is such a room, occupied or empty."""
+        return room in self._owners
 
     def is_empty(self, room: str) -> bool:
         """Whether nobody is in it."""
@@ -132,6 +183,17 @@ class Presence:
         """The names of who is there, sorted, one per user."""
         return sorted(member.username for member in self._rooms.get(room, {}).values())
 
+    def size(self, room: str) -> int:
+        """How many sockets are in a room."""
+        return self._sizes.get(room, 0)
+
     def rooms_of(self, socket: str) -> frozenset[str]:
         """The rooms that a socket is in."""
         return frozenset(self._of.get(socket, ()))
+
+
+def _discard(sets: dict[str, set[str]], key: str, value: str) -> None:
+    """Take a value out of a set of a table, and the set with it if that was all."""
+    sets[key].discard(value)
+    if not sets[key]:
+        del sets[key]

@@ -30,6 +30,8 @@ CONNECT_S = 20.0
 """Seconds for one attempt to connect, the token function's time included."""
 EVENTS = 10_000
 """Events that wait for a script that does not ask for them. The oldest is dropped first."""
+LATER = {"draining", "rate_limited", "too_many_connections"}
+"""Why a client is refused whose token is good: the same token may be let in later."""
 NAMESPACES = ("/", "/notifications")
 """Both, so that a script need not say which it wants."""
 Token = str | Callable[[], str] | Callable[[], Awaitable[str]]
@@ -78,6 +80,8 @@ class ReconnectingClient:
         """Set while it is connected and in its rooms, and when it is over."""
         self._ended = False
         self._been_here = False
+        self._returning: asyncio.Task[Any] | None = None
+        """What joins its rooms again, or did so last."""
         self._refusal: ChatRefusedError | None = None
         self._http: aiohttp.ClientSession | None = None
         for namespace in NAMESPACES:
@@ -120,7 +124,7 @@ class ReconnectingClient:
         try:
             # Its own shutdown only asks the attempts to end: it may come too early to be heard, or wait for a server
             # that says nothing.
-            await _cancelled(self._sio._reconnect_task)  # noqa: SLF001 - there is no other way to it
+            await _cancelled(self._sio._reconnect_task, self._returning)  # noqa: SLF001 - there is no other way to it
             with contextlib.suppress(ValueError):  # it was cancelled before it could do so itself
                 reconnecting_clients.remove(self._sio)
             if self._sio.connected:
@@ -197,7 +201,8 @@ class ReconnectingClient:
     async def _return(self) -> None:
         """The line is back. Raises ChatError if it is cut again meanwhile."""
 
-    async def _come_back(self) -> None:
+    async def _come_back(self, before: asyncio.Task[Any] | None) -> None:
+        await _cancelled(before)  # it may still wait for an answer that was lost with its connection
         with contextlib.suppress(ChatError):  # the connection is gone again; the next one does it
             await self._return()
             self._here.set()
@@ -206,7 +211,7 @@ class ReconnectingClient:
         self._refusal = None
         await self._record(Event("connect", None))
         if self._been_here:
-            self._sio.start_background_task(self._come_back)
+            self._returning = self._sio.start_background_task(self._come_back, self._returning)
         else:
             self._been_here = True
             self._here.set()
@@ -218,7 +223,7 @@ class ReconnectingClient:
         code = details.get("code", "refused") if isinstance(details, dict) else "refused"
         self._refusal = ChatRefusedError(str(code), str(said["message"]))
         await self._record(Event("connect_error", said))
-        if self._been_here and isinstance(self._token, str):  # the same token will be refused again
+        if self._been_here and isinstance(self._token, str) and str(code) not in LATER:  # it will be refused again
             self._sio.start_background_task(self._sio.shutdown)
             await self._end()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import statistics
 from collections import Counter
 from contextlib import asynccontextmanager
 
@@ -16,7 +17,7 @@ from realtime.conformance.clients import Client
 
 from rtlab.wire.socketio import Packet, PacketType
 
-__all__ = ["Elsewhere", "Raw", "flood", "honest", "hostile"]
+__all__ = ["Elsewhere", "Raw", "flood", "honest", "hostile", "shown"]
 
 
 class Raw:
@@ -30,7 +31,8 @@ class Raw:
     async def enter(self, name):
         for namespace in BOTH:
             await self.client.send(Packet(PacketType.CONNECT, namespace, {"token": token(name)}))
-            assert (await self.until(PacketType.CONNECT)).namespace == namespace
+            answer = await self.until(PacketType.CONNECT, PacketType.CONNECT_ERROR)
+            assert (answer.type, answer.namespace) == (PacketType.CONNECT, namespace), answer.data
 
     async def until(self, *kinds):
         """The next packet of these kinds."""
@@ -59,11 +61,15 @@ class Raw:
 
 
 @asynccontextmanager
-async def hostile(place, lab, serializer="default", transport="websocket"):
-    """A raw client who has been let in as somebody new."""
+async def hostile(place, lab, serializer="default", transport="websocket", name=None):
+    """A raw client who has been let in, as somebody new if no name is given."""
     client = Client(lab, await (lab.polling() if transport == "polling" else lab.websocket()))
     raw = Raw(client, serializer)
-    await raw.enter(fresh("mallory"))
+    try:
+        await raw.enter(name or fresh("mallory"))
+    except AssertionError:
+        await client.transport.raw.close()
+        raise
     yield raw
     if transport == "websocket":
         await client.transport.raw.close()
@@ -83,9 +89,14 @@ async def honest(place, pace_s=0.0, **options):
         await person.join(room)
     over, said = asyncio.Event(), Counter()
 
+    said.delays, said.room = [], room
+    loop = asyncio.get_running_loop()
+
     async def talk(person):
         while not over.is_set():
+            began = loop.time()
             ack = await person.say(room, str(said[person.name]), clientId=str(said[person.name]))
+            said.delays.append(loop.time() - began)
             assert ack["status"] == "ok", ack
             said[person.name] += 1
             await asyncio.sleep(pace_s)  # as fast as people who keep to the rate
@@ -105,6 +116,13 @@ async def honest(place, pace_s=0.0, **options):
         assert said[person.name] > 0
         assert await person.all("chat:userLeft") == []
     await asyncio.gather(*(person.close() for person in people))
+
+
+def shown(said):
+    """How long the honest ones waited for their acknowledgements."""
+    delays = sorted(said.delays)
+    median, worst = statistics.median(delays), delays[-1]
+    return f"{len(delays)} acks, median {median * 1000:.0f} ms, worst {worst * 1000:.0f} ms"
 
 
 async def flood(mallory, events, at_once=200):

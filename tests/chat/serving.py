@@ -29,7 +29,7 @@ SECRET = "a secret of the tests, longer than 32 bytes"
 NOTIFICATIONS = "/notifications"
 NOWHERE = "/nowhere"
 BOTH = ("/", NOTIFICATIONS)
-GENEROUS = Limits(events_per_s=1e6, burst=1_000_000)
+GENEROUS = Limits(events_per_s=1e6, burst=1_000_000, new_rooms_per_min=1e8)
 """For tests that are not about the rate."""
 WAYS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -57,12 +57,14 @@ def cut(client: socketio.AsyncClient) -> None:
 
 def left(chat: Chat) -> dict[str, Any]:
     """What a chat still has of its clients."""
-    sio, events = chat.sio, chat._events
+    sio, rooms = chat.sio, chat._events.rooms
     places = {
         "visitors": chat._connections._visitors, "ending": chat._connections._ending,
-        "chat rooms": events.chat._rooms, "of sockets": events.chat._of, "sizes": events.chat._sizes,
-        "plain rooms": events.plain._rooms, "of plain sockets": events.plain._of, "plain sizes": events.plain._sizes,
-        "empty plain rooms": events.plain._empty, "locks": dict(events._locks),
+        "chat rooms": rooms.chat._rooms, "of sockets": rooms.chat._of, "sizes": rooms.chat._sizes,
+        "of users": rooms.chat._of_user, "of plain users": rooms.plain._of_user,
+        "plain rooms": rooms.plain._rooms, "of plain sockets": rooms.plain._of, "plain sizes": rooms.plain._sizes,
+        "plain owners": rooms.plain._owners, "empty plain rooms": rooms.plain._empty, "locks": dict(rooms.locks),
+        "users": {each.name for each in chat._connections.users._users.values() if each.visitors},
         "rooms": sio.manager.rooms, "pending_connect": sio.manager.pending_connect,
         "pending_disconnect": sio.manager.pending_disconnect, "environ": sio.environ, "clients": sio.gate.clients,
         "held": sio.gate.held, "sessions": sio.eio.sockets,

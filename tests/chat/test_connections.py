@@ -1,6 +1,7 @@
 """Who is here, and until when."""
 
 import asyncio
+import logging
 import time
 
 from deadlines import WAIT_S
@@ -9,6 +10,7 @@ from rtlab.chat.auth import Identity
 from rtlab.chat.clock import Clock
 from rtlab.chat.connections import Connections, Visitor
 from rtlab.chat.limits import Limits
+from rtlab.servers.repeats import RepeatLog
 
 
 class Ends:
@@ -28,6 +30,10 @@ class Ends:
         self.of.append(f"all of {eio_sid}")
 
 
+def made(limits: Limits, ends: Ends) -> Connections:
+    return Connections(limits, ends, ends.hung_up, Clock(), RepeatLog(logging.getLogger("rtlab.chat")))
+
+
 def enter(connections: Connections, sid: str, namespace: str, who: Identity, environ: dict) -> Visitor:
     return connections.enter(sid, namespace, who, connections.connection_of("e", environ))
 
@@ -38,7 +44,7 @@ def identity(user: str, seconds: float) -> Identity:
 
 async def test_a_visit_ends_with_its_token_and_others_go_on():
     ends = Ends()
-    connections = Connections(Limits(), ends, ends.hung_up, Clock())
+    connections = made(Limits(), ends)
     enter(connections, "a", "/", identity("alice", 0.05), {})
     enter(connections, "b", "/", identity("bob", 3600), {})
     async with asyncio.timeout(WAIT_S):
@@ -47,7 +53,7 @@ async def test_a_visit_ends_with_its_token_and_others_go_on():
 
 
 async def test_one_connection_with_several_namespaces_and_one_bucket():
-    connections = Connections(Limits(), Ends(), Ends().hung_up, Clock())
+    connections = made(Limits(), Ends())
     environ = {"REMOTE_ADDR": "127.0.0.9"}
     one = enter(connections, "a", "/", identity("alice", 3600), environ)
     other = enter(connections, "b", "/notifications", identity("alice", 3600), environ)
@@ -63,7 +69,7 @@ async def test_one_connection_with_several_namespaces_and_one_bucket():
 
 async def test_a_newer_token_holds_for_all_namespaces_of_its_user():
     ends = Ends()
-    connections = Connections(Limits(), ends, ends.hung_up, Clock())
+    connections = made(Limits(), ends)
     environ = {}
     one = enter(connections, "a", "/", identity("alice", 0.05), environ)
     enter(connections, "b", "/notifications", identity("alice", 0.05), environ)
@@ -76,7 +82,7 @@ async def test_a_newer_token_holds_for_all_namespaces_of_its_user():
 
 async def test_thrown_out_is_with_all_namespaces_and_once():
     ends = Ends()
-    connections = Connections(Limits(), ends, ends.hung_up, Clock())
+    connections = made(Limits(), ends)
     environ = {}
     one = enter(connections, "a", "/", identity("alice", 3600), environ)
     enter(connections, "b", "/notifications", identity("alice", 3600), environ)
@@ -91,7 +97,7 @@ async def test_thrown_out_is_with_all_namespaces_and_once():
 
 async def test_too_much_too_often_is_thrown_out():
     ends = Ends()
-    connections = Connections(Limits(events_per_s=0.001, burst=2, breaches=2), ends, ends.hung_up, Clock())
+    connections = made(Limits(events_per_s=0.001, burst=2, breaches=2), ends)
     connection = connections.connection_of("e", {})
     assert [connections.charge_event(connection) for _ in range(4)] == [True, True, False, False]
     assert not connection.thrown_out

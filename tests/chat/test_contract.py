@@ -1,13 +1,15 @@
 """The chat's contract, row by row, with python-socketio's client in each way that it can be set up."""
 
 import asyncio
+import dataclasses
+import json
 import time
 
 import msgpack
 import pytest
 import pytest_asyncio
 import socketio
-from chat.serving import NOTIFICATIONS, NOWHERE, SECRET, WAYS, chatting, fresh, token
+from chat.serving import GENEROUS, NOTIFICATIONS, NOWHERE, SECRET, WAYS, chatting, fresh, token
 from deadlines import SCALE, WAIT_S
 
 from rtlab.chat import issue_token, verify
@@ -175,6 +177,33 @@ async def test_what_is_said_while_one_joins_is_never_missed(enter, room):
     got |= {each["offset"]: int(each["text"]) for each in joined["history"]}
     numbers = [got[offset] for offset in sorted(got, key=position)]
     assert numbers == list(range(numbers[0], said))
+
+
+async def test_a_history_that_is_large_comes_in_pages_that_are_not():
+    limits = dataclasses.replace(GENEROUS, page_bytes=30_000)
+    async with chatting(limits=limits) as place:
+        alice, bob = await place.enter(), await place.enter()
+        await alice.join("hall")
+        first = await alice.say("hall", "first")
+        offsets = [(await alice.say("hall", "🎈" * 500))["offset"] for _ in range(10)]
+
+        def size(joined):
+            return len(json.dumps(joined["history"]))
+
+        joined = await bob.join("hall")
+        assert [each["offset"] for each in joined["history"]] == offsets[-4:], "the newest"
+        assert (joined["complete"], joined["missed"]) == (True, 0)
+        assert size(joined) < 30_000 + 1000
+        got, last, complete = [], first["offset"], False
+        while not complete:
+            joined = await bob.join("hall", last)
+            assert joined["missed"] == len(offsets) - len(got)
+            assert size(joined) < 30_000 + 1000
+            got += [each["offset"] for each in joined["history"]]
+            last, complete = got[-1], joined["complete"]
+        assert got == offsets
+        await alice.say("hall", "🎈" * 1000)
+        assert len((await bob.join("hall", last))["history"]) == 1
 
 
 # Who is there: users, not connections
@@ -492,7 +521,7 @@ async def test_the_stay_ends_with_the_token(enter, room):
 
 
 async def test_a_newer_token_lets_one_stay(enter):
-    people = {}
+    people, long_of = {}, {}
     for namespace in ("/", NOTIFICATIONS):  # where it is shown; it holds for both
         name = fresh("stays")
         short, long = token(name, expires_s=SHORT_S), token(name, expires_s=600)
@@ -502,7 +531,11 @@ async def test_a_newer_token_lets_one_stay(enter):
         for forged in (token(fresh("else")), "x.y.z", issue_token(name, SECRET[::-1])):
             ack = await alice.ask("token:refresh", forged, namespace=namespace)
             assert (ack["status"], ack["code"]) == ("error", "token_invalid")
-        people[name] = alice
+        people[name], long_of[name] = alice, long
+    for alice in people.values():
+        for no_newer in (token(alice.name, expires_s=300), long_of[alice.name]):
+            ack = await alice.ask("token:refresh", no_newer)
+            assert (ack["status"], ack["code"]) == ("error", "token_invalid"), "it would end her stay earlier"
     late = fresh("short")  # whose token ends after the others' first ones
     await (await enter(late, auth={"token": token(late, expires_s=SHORT_S)})).next("disconnect")
     for alice in people.values():
@@ -577,7 +610,35 @@ async def test_a_reserved_name_ends_the_connection(enter, way, room, name):
     assert await alice.all("chat:userLeft") == []
 
 
+async def test_a_user_has_so_many_topics_on_all_connections(enter):
+    name = fresh("reader")
+    tabs = [await enter(name) for _ in range(4)]
+    for number, tab in enumerate(tabs[:2]):
+        topics = [f"{number}-{n}" for n in range(50)]
+        assert (await tab.ask("subscribe", topics, namespace=NOTIFICATIONS))["status"] == "ok"
+    ack = await tabs[2].ask("subscribe", ["0-0", "one more"], namespace=NOTIFICATIONS)
+    assert (ack["status"], ack["code"]) == ("error", "bad_payload")
+    assert ack["message"] == "topics: expected at most 100 of one user, got 101"
+    ack = await tabs[2].ask("subscribe", ["0-0", "1-0"], namespace=NOTIFICATIONS)
+    assert ack == {"status": "ok", "topics": ["0-0", "1-0"]}, "those that it has"
+    await tabs[0].ask("unsubscribe", ["0-1"], namespace=NOTIFICATIONS)
+    assert (await tabs[3].ask("subscribe", ["one more"], namespace=NOTIFICATIONS))["status"] == "ok"
+
+
 # The end
+
+
+async def test_nobody_comes_in_while_a_server_goes_on_a_connection_from_before_either(way):
+    options = {"serializer": way["serializer"]} if "serializer" in way else {}
+    async with chatting(**options) as place:
+        alice = await place.enter(**way, namespaces=(NOTIFICATIONS,))
+        draining = asyncio.create_task(place.chat.drain(60))
+        await alice.next("server:draining", NOTIFICATIONS)
+        await alice.sio._send_packet(alice.sio.packet_class(0, data={"token": token(alice.name)}, namespace="/"))
+        refusal = {"message": "This server is going away", "data": {"code": "draining"}}
+        assert await alice.next("connect_error") == refusal
+        place.chat.hurry()
+        await draining
 
 
 async def test_a_server_that_goes_says_so(way):

@@ -1,9 +1,14 @@
 """History in memory: bounds, offsets, pages, and what a client cannot know."""
 
+import gc
+import itertools
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtlab.chat.limits import CLIENT_ID_LENGTH, NAME_LENGTH, Limits
 from rtlab.chat.stores.memory import MemoryHistory
 from rtlab.chat.stores.protocols import position
 
@@ -121,3 +126,77 @@ async def test_a_client_that_is_told_complete_has_everything(per_room, steps, as
         assert texts(page) == after[len(after) - len(page.records) :], "the newest, in order, none twice"
         if page.complete:
             assert texts(page) == after
+
+
+LONGEST = {
+    "emoji": (
+        "\U0001f388",
+        {"username": "\U0001f388" * NAME_LENGTH, "clientId": "\U0001f388" * (CLIENT_ID_LENGTH - 8)},
+    ),
+    "English": ("x", {"username": "x" * NAME_LENGTH, "clientId": "x" * (CLIENT_ID_LENGTH - 8)}),
+    "control characters": ("\x01", {"username": "x", "clientId": "x"}),
+    "one emoji among letters": ("x", {"username": "x", "clientId": "x"}),
+}
+SHARE = 20
+"""The test fills this part of a house: the bound is in bytes, and filling 200 MB takes a while."""
+
+
+async def filled(each, more, rooms, limits, max_bytes):
+    """A history with the longest messages in so many rooms, and the bytes that Python takes for it."""
+    numbers = itertools.count()
+    gc.collect()
+    tracemalloc.start()
+    history = MemoryHistory(limits.history, max_bytes=max_bytes)
+    for _ in range(limits.history + 5):
+        for room in range(rooms):
+            text = each * (limits.text - 1) + ("\U0001f388" if more["username"] == "x" and each == "x" else each)
+            number = f"{next(numbers):08}"
+            record = {
+                "id": number * 4, "text": text, "timestamp": 1_764_000_000_000, **more,
+                "room": f"{room:04}" + each * (limits.room_name - 4), "clientId": number + more["clientId"],
+            }  # fmt: skip
+            await history.append(record["room"], record, more["username"])
+        del record, text
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return history, taken
+
+
+@pytest.mark.parametrize("kind", LONGEST)
+async def test_what_limits_promise_of_memory(kind):
+    """In real bytes; and English is not bounded by them: all of its messages are there."""
+    limits = Limits()
+    rooms, max_bytes = limits.rooms // SHARE, limits.history_bytes // SHARE
+    history, taken = await filled(*LONGEST[kind], rooms, limits, max_bytes)
+    count = sum(len(each.records) for each in history._rooms.values())
+    print(f"{kind}: {taken * SHARE / 1e6:.0f} MB for {count * SHARE:,}, counted {history._size * SHARE / 1e6:.0f}")
+    assert taken <= max_bytes
+    assert taken <= history._size, "what is counted is not less than what there is"
+    assert len(history._rooms) == rooms, "each room has some"
+    assert min(len(each.records) for each in history._rooms.values()) >= 50
+    if kind in {"English", "one emoji among letters"}:
+        assert count == rooms * limits.history
+        assert taken * SHARE < 100_000_000, "as the docstring of Limits says"
+
+
+async def test_the_largest_room_makes_place_and_says_so():
+    history = MemoryHistory(100, max_bytes=100_000)
+    quiet = [await say(history, "worth keeping", "quiet") for _ in range(3)]
+    loud = [await say(history, "x" * 1000, "loud") for _ in range(100)]
+    assert (await history.after("quiet", quiet[0], 100)).complete
+    assert len((await history.last("quiet", 100)).records) == 3
+    page = await history.after("loud", loud[0], 100)
+    assert 50 < len(page.records) < 100
+    assert not page.complete
+    assert history._size <= 100_000
+    for room in ("loud", "quiet"):
+        await history.drop(room)
+    assert history._size == 0
+
+
+async def test_one_message_of_each_room_stays_whatever_the_bound():
+    history = MemoryHistory(100, max_bytes=1)
+    for room in ("a", "b"):
+        for number in range(3):
+            await say(history, str(number), room)
+    assert [texts(await history.last(room, 9)) for room in ("a", "b")] == [["2"], ["2"]]

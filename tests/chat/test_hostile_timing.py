@@ -122,10 +122,10 @@ async def test_a_handler_that_waits_delays_nobody_else_and_leaves_no_ghost(end):
         gate.open.set()
         if end == "stay":
             assert (await patient.next("chat:history")) == []
-            assert place.chat._events.chat.members("slow") == [name]
+            assert place.chat._events.rooms.chat.members("slow") == [name]
         else:
             if end != "token":
                 assert (await watching.next("chat:userLeft"))["username"] == name
-            await until(lambda: place.chat._events.chat.is_empty("slow"))
+            await until(lambda: place.chat._events.rooms.chat.is_empty("slow"))
         there = [watching.name, name] if end == "stay" else [watching.name]
         assert (await watching.join("slow"))["members"] == sorted(there)

@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -155,3 +155,46 @@ async def test_draining_ends_when_everybody_has_left():
             assert not draining.done()
         async with asyncio.timeout(WAIT_S):
             await draining
+
+
+@pytest.mark.parametrize("code", ["draining", "rate_limited", "too_many_connections"])
+async def test_a_client_that_is_refused_with_a_good_token_comes_back_later(code, monkeypatch):
+    app = create_app(secret=SECRET)
+    chat, refused = app[rtlab.chat.CHAT], []
+    let_in = chat._let_in
+
+    async def refuse_first(*arguments):
+        if len(refused) in {2, 3}:  # the first time that it comes back
+            refused.append(code)
+            raise chat._refused(code, "Later")
+        refused.append("")
+        await let_in(*arguments)
+
+    monkeypatch.setattr(chat, "_let_in", refuse_first)
+    async with rtlab.serve(app) as server:
+        async with connect(server.url, token=token("alice"), reconnection_delay=0.05) as alice:
+            await alice.join("lobby")
+            await alice.next("connect")
+            for session in [*chat.sio.eio.sockets.values()]:
+                session.drop_slow_consumer()
+            assert (await alice.next("connect_error", within_s=WAIT_S)).data["data"] == {"code": code}
+            await alice.next("connect", within_s=WAIT_S)
+            assert (await alice.send("lobby", "back again")).id
+
+
+async def test_a_client_in_more_rooms_than_its_rate_allows_at_once_comes_back_into_all():
+    app = create_app(secret=SECRET, limits=rtlab.chat.Limits(burst=8, events_per_s=10))
+    async with rtlab.serve(app) as server:
+        async with connect(server.url, token=token("alice"), reconnection_delay=0.05) as alice:
+            for number in range(10):
+                joined = False
+                while not joined:
+                    with suppress(rtlab.chat.ChatError):
+                        await alice.join(f"room {number}")
+                        joined = True
+                    await asyncio.sleep(0.05)
+            await alice.next("connect")
+            for session in [*app[rtlab.chat.CHAT].sio.eio.sockets.values()]:
+                session.drop_slow_consumer()
+            await alice.next("connect", within_s=WAIT_S)
+            assert (await alice.send("room 9", "back again")).id

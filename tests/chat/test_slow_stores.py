@@ -126,7 +126,7 @@ async def test_with_a_slow_store_no_history_outlives_its_room_or_goes_before_it(
                     assert ack["code"] == "rooms_full", ack
 
         await asyncio.gather(*(wander(*each) for each in enumerate(people)))
-        known = set(place.chat._events.chat._empty)
+        known = set(place.chat._events.rooms.chat._owners)
         assert set(history._rooms) <= known, "nothing is kept of a room that nobody counts"
         assert len(known) <= 4
 
@@ -162,8 +162,8 @@ class Gated(MemoryHistory):
 
 def all_counted(place, history):
     """Whether nothing is kept of a room that nobody counts: it would be there for ever."""
-    presence = place.chat._events.chat
-    return set(history._rooms) <= {*presence._rooms, *presence._empty}
+    presence = place.chat._events.rooms.chat
+    return set(history._rooms) <= set(presence._owners)
 
 
 @asynccontextmanager
@@ -234,10 +234,10 @@ async def test_a_message_whose_sender_goes_while_it_is_stored_leaves_its_room_co
         await bob.sio.emit("chat:message", {"room": "gated", "text": "last words"})
         await wait_for(history.asked)
         await bob.next("disconnect")
-        await until(lambda: place.chat._events.chat.is_empty("gated"))
+        await until(lambda: place.chat._events.rooms.chat.is_empty("gated"))
         history.open.set()
         await until(lambda: not place.chat._connections)
-        await until(lambda: not place.chat._events._locks)
+        await until(lambda: not place.chat._events.rooms.locks)
         assert all_counted(place, history)
         alice = await place.enter(transports=["websocket"])
         assert [each["text"] for each in (await alice.join("gated"))["history"]] == ["last words"]
@@ -279,7 +279,29 @@ async def test_a_store_that_fails_is_an_error_for_one_and_leaves_no_ghost(store)
         await place.dismiss_one(bob)
         for event in ("chat:userLeft", "chat:userLeft", "room:userLeft", "room:userLeft"):
             await alice.next(event)
-        assert place.chat._events.chat.members("one") == place.chat._events.plain.members("two") == [alice.name]
+        assert (
+            place.chat._events.rooms.chat.members("one")
+            == place.chat._events.rooms.plain.members("two")
+            == [alice.name]
+        )
         assert len(place.chat._connections) == 1
         Fails.down = False
         assert (await alice.say("one", "it is back"))["status"] == "ok"
+
+
+async def test_a_store_that_fails_fills_no_log(caplog):
+    class Fails(MemoryHistory):
+        """It cannot read."""
+
+        async def last(self, room, count):
+            raise ConnectionError("the store is down")
+
+    async with chatting(errors_expected=True, history=Fails(100)) as place:
+        alice = await place.enter(transports=["websocket"])
+        for _ in range(50):
+            assert (await alice.ask("chat:join", "hall"))["code"] == "server_error"
+        failed = [each for each in caplog.records if each.message == "event failed"]
+        assert 1 <= len(failed) <= 5
+        assert "the store is down" in str(failed[0].exc_info)
+        assert (await place.metrics())['rtlab_chat_refusals_total{reason="server_error"}'] == 50
+    assert any(each.message.startswith("event failed: 45 more") for each in caplog.records)
