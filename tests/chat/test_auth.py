@@ -105,7 +105,7 @@ def test_bytes_count_not_characters():
     assert len(check_secret("é" * 16)) == 32
 
 
-@pytest.mark.parametrize("name", ["", " a", "a" * 33, "a\x00b", "a\u202eb"])
+@pytest.mark.parametrize("name", ["", " a", "a" * 33, "a\x00b", "a\u202eb", "a\u200d", "\u3164", "\ue000", "a\ud83d"])
 def test_nobody_gets_a_token_that_would_be_refused(name):
     with pytest.raises(UsageError, match="A token needs a name"):
         issue_token(name, SECRET)
