@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rtlab.chat.auth import CLOCK_SKEW_S, LATEST, PROBLEM_LENGTH, Identity, check_secret, is_newer, issue_token, verify
+from rtlab.chat.auth import CLOCK_SKEW_S, PROBLEM_LENGTH, Identity, check_secret, is_newer, issue_token, verify
 from rtlab.errors import InvalidToken, UsageError
 
 SECRET = "a secret of the tests, long enough for SHA-512 too: 64 bytes and more"
@@ -95,8 +95,8 @@ def claims(**said: str) -> str:
 @pytest.mark.parametrize("claim", ["exp", "nbf", "iat"])
 @pytest.mark.parametrize(
     "value",
-    ['"soon"', '"1800000060"', "null", "true", "[1800000060]", "{}", "NaN", "Infinity", "-Infinity", "9e999", "1e308",
-     "9" * 400, "9" * 2500, f"{LATEST + 1}", "1800000060000"],
+    ['"soon"', '"1800000060"', "null", "true", "[1800000060]", "{}", "NaN", "Infinity", "-Infinity", "9e999",
+     "9" * 400, "9" * 2500],
 )  # fmt: skip
 def test_a_time_is_a_number_of_seconds(claim, value):
     with pytest.raises(InvalidToken) as error:
@@ -106,7 +106,7 @@ def test_a_time_is_a_number_of_seconds(claim, value):
 
 
 def test_a_time_may_be_long_ago_or_far_away():
-    assert verify(by_hand(claims(exp=f"{LATEST}", iat="-1", nbf="0")), SECRET, now=NOW).expires == LATEST
+    assert verify(by_hand(claims(exp="1e308", iat="-1", nbf="0")), SECRET, now=NOW).expires == 1e308
     with pytest.raises(InvalidToken) as error:
         verify(by_hand(claims(exp="-1")), SECRET, now=NOW)
     assert error.value.code == "token_expired"
@@ -197,7 +197,7 @@ def test_nobody_gets_a_token_that_would_be_refused(name):
         issue_token(name, SECRET)
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf"), 1e12])
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
 def test_a_token_lasts(seconds):
     with pytest.raises(UsageError, match="positive number of seconds"):
         issue_token("a", SECRET, expires_s=seconds)
