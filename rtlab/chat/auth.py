@@ -15,7 +15,7 @@ import jwt
 from jwt.types import Options
 
 from rtlab.chat.limits import NAME_LENGTH, TOKEN_LENGTH
-from rtlab.chat.payloads import BadPayload, name_of
+from rtlab.chat.payloads import BadPayload, described, name_of
 from rtlab.errors import InvalidToken, UsageError
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "SECRET_BYTES",
     "Identity",
     "check_secret",
+    "is_newer",
     "issue_token",
     "verify",
 ]
@@ -37,6 +38,8 @@ CLOCK_SKEW_S = 10
 """Seconds that the issuer's clock may be ahead of ours. A token's end is its end: there is no grace after it."""
 EXPIRES_S = 3600.0
 """Seconds that a token lasts unless asked otherwise."""
+PROBLEM_LENGTH = 100
+"""Characters of what is wrong with a token: anybody can write thousands into one, and this goes into the log."""
 
 OPTIONS: Options = {
     "require": ["sub", "username", "exp"], "verify_exp": False, "verify_nbf": False, "verify_iat": False,
@@ -60,9 +63,12 @@ def check_secret(secret: str) -> bytes:
     """The key that a secret is.
 
     Raises:
-        UsageError: it is shorter than `SECRET_BYTES`.
+        UsageError: it is shorter than `SECRET_BYTES`, or no text.
     """
-    key = secret.encode()
+    try:
+        key = secret.encode()
+    except UnicodeEncodeError:  # from an environment whose bytes are not in UTF-8
+        raise UsageError("The secret signs every token: expected text that UTF-8 can carry.") from None
     if len(key) < SECRET_BYTES:
         raise UsageError(
             f"The secret signs every token: expected at least {SECRET_BYTES} bytes, got {len(key)}. "
@@ -123,7 +129,7 @@ def verify(token: object, secret: str, *, now: float | None = None) -> Identity:
         expires = _time_of(claims, "exp")
         early = max((_time_of(claims, each) for each in ("nbf", "iat") if each in claims), default=at)
     except (jwt.PyJWTError, BadPayload, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidToken("token_invalid", str(error)) from None
+        raise InvalidToken("token_invalid", _short(str(error))) from None
     if expires <= at:
         raise InvalidToken("token_expired", f"it ended {at - expires:.0f} s ago")
     if early > at + CLOCK_SKEW_S:
@@ -131,9 +137,28 @@ def verify(token: object, secret: str, *, now: float | None = None) -> Identity:
     return Identity(user, username, expires)
 
 
+def is_newer(new: Identity, old: Identity) -> bool:
+    """Whether a token may take another one's place.
+
+    A newer token ends later. One with the same or an earlier end gives its bearer nothing that it does not have, and is
+    refused with ``token_invalid``: otherwise an old token, once copied, would cut its user's connection short.
+
+    Args:
+        new: of the token that is shown.
+        old: of the token that counts so far.
+    """
+    return new.expires > old.expires
+
+
 def _time_of(claims: dict[str, Any], name: str) -> float:
     """A NumericDate (RFC 7519 §2)."""
     value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name}: expected seconds since 1970, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name}: expected seconds since 1970, got {described(value)}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name}: expected seconds since 1970, got a number that is no time")
     return float(value)
+
+
+def _short(problem: str) -> str:
+    return problem if len(problem) <= PROBLEM_LENGTH else problem[: PROBLEM_LENGTH - 1] + "…"

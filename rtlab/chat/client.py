@@ -101,6 +101,8 @@ class Client(ReconnectingClient):
             client_id: the same in every attempt to send this message, so that it has one effect; made up if not given.
 
         Raises:
+            UsageError: the text holds half of a surrogate pair, which UTF-8 cannot carry. So it is with every string
+                that a method sends.
             ChatError: the server refuses, or does not answer. Whether the message is there is then unknown: send it
                 again with the same `client_id`.
         """
@@ -272,6 +274,7 @@ def connect(url: str, *, token: Token, transports: Sequence[str] | None = None, 
         To be awaited, or used with ``async with``; both give a `Client`.
 
     Raises:
+        UsageError: the token is no text that UTF-8 can carry.
         ChatRefusedError: the server does not let it in.
         ChatError: there is no server, or it does not answer.
     """

@@ -6,6 +6,7 @@ pages to CORS for HTTP, but send a WebSocket's handshake from anywhere (RFC 6455
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,10 @@ from urllib.parse import urlsplit
 from rtlab.errors import UsageError
 
 __all__ = ["Origins", "same_origin"]
+
+
+ORIGIN = re.compile(r"https?://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?", re.IGNORECASE | re.ASCII)
+"""Scheme, host and port (RFC 6454 §6.2). Browsers send other names in their ASCII form: ``xn--…``."""
 
 
 class Origins:
@@ -47,9 +52,14 @@ def _first(listed: str) -> str:
 
 
 def _checked(origin: str) -> str:
-    parts = urlsplit(origin)
-    if parts.scheme not in {"http", "https"} or not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
+    try:
+        parts = urlsplit(origin)
+        fine = parts.port != 0 and ORIGIN.fullmatch(origin)  # asking for the port reads it
+    except ValueError:
+        fine = None
+    if not fine:
         raise UsageError(
-            f"Expected an origin such as https://chat.example (no path, no slash at its end, no *), got {origin!r}."
+            "Expected an origin such as https://chat.example "
+            f"(no path, no slash at its end, no *, no letters beyond ASCII), got {origin!r}."
         )
     return origin.lower()

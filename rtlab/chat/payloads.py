@@ -6,12 +6,14 @@ what was expected and what came. It must not know rooms or sockets: whether a ro
 
 from __future__ import annotations
 
-import unicodedata
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rtlab.chat.limits import CLIENT_ID_LENGTH, OFFSET_LENGTH, SESSION_ID_LENGTH, TOKEN_LENGTH, Limits
+from rtlab.chat.writing.characters import is_blank
+from rtlab.chat.writing.names import fault_in
 from rtlab.errors import PeerError
 
 __all__ = [
@@ -28,8 +30,8 @@ __all__ = [
     "topics",
 ]
 
-JOINER = "\u200d"
-"""The zero width joiner: it has no width and no meaning of its own, but families of emoji are made with it."""
+CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
+"""What a terminal or a log obeys instead of showing it: C0 and C1 but for a tab and the ends of lines (LF, CR LF)."""
 
 
 class BadPayload(PeerError):  # noqa: N818 - a client's, not an error of ours
@@ -80,7 +82,7 @@ def join(payload: object, limits: Limits) -> JoinPayload:
 
 
 def message(payload: object, limits: Limits) -> MessagePayload:
-    """``{room, text, clientId?}``.
+    """``{room, text, clientId?}``. Something of the text can be seen; the rest may be joiners, directions and the like.
 
     Raises:
         BadPayload: it is not.
@@ -91,8 +93,11 @@ def message(payload: object, limits: Limits) -> MessagePayload:
     if client_id is not None:
         client_id = _string("clientId", client_id, CLIENT_ID_LENGTH)
     text = _string("text", fields["text"], limits.text)
-    if not text.strip():
-        raise BadPayload("text", "something that can be seen", "white space only")
+    if control := CONTROLS.search(text):
+        raise BadPayload("text", "no control characters but tabs and line ends", f"U+{ord(control[0]):04X}")
+    if is_blank(text):
+        got = "white space only" if text.isspace() else "characters without ink only"
+        raise BadPayload("text", "something that can be seen", got)
     return MessagePayload(name_of("room", fields["room"], limits.room_name), text, client_id)
 
 
@@ -151,19 +156,17 @@ def offset(field: str, value: object) -> str:
 
 
 def name_of(field: str, value: object, longest: int) -> str:
-    """A name that people see and that means one thing: no control characters, no blanks around it, one spelling.
+    """A name: people see all of it, and no other name is made of the same with something unseen besides.
+
+    `fault_in` says what that means, and what it does not defend against.
 
     Raises:
         BadPayload: it is no such string.
     """
     text = _string(field, value, longest)
-    if text != text.strip():
-        raise BadPayload(field, "no blanks at its ends", quoted(text))
-    for each in text:
-        if unicodedata.category(each) in {"Cc", "Cf", "Zl", "Zp"} and each != JOINER:
-            raise BadPayload(field, "characters that can be seen", f"U+{ord(each):04X}")
-    if not unicodedata.is_normalized("NFC", text):
-        raise BadPayload(field, "composed characters (Unicode NFC)", quoted(text))
+    if fault := fault_in(text):
+        expected, got = fault
+        raise BadPayload(field, expected, quoted(text) if got is None else got)
     return text
 
 

@@ -20,7 +20,7 @@ from socketio.base_client import reconnecting_clients
 from socketio.exceptions import BadNamespaceError, ConnectionError, DisconnectedError  # noqa: A004 - its own name
 from socketio.exceptions import TimeoutError as NoAck
 
-from rtlab.errors import ChatError, ChatRefusedError
+from rtlab.errors import ChatError, ChatRefusedError, UsageError
 
 __all__ = ["ACK_S", "EVENTS", "Event", "ReconnectingClient", "Token"]
 
@@ -140,9 +140,12 @@ class ReconnectingClient:
         """Connect. `rtlab.chat.connect` calls it.
 
         Raises:
+            UsageError: the token is no text that can be sent.
             ChatRefusedError: the server does not let it in.
             ChatError: there is no server, or it does not answer.
         """
+        if isinstance(self._token, str):
+            _check_text("token", self._token)
         # Ours, and not the client's own: python-engineio loses one that is opened while another is being closed.
         self._http = self._sio.eio.http = aiohttp.ClientSession()
         self._sio.eio.external_http = True
@@ -179,6 +182,7 @@ class ReconnectingClient:
         return await self._call(event, payload, namespace)
 
     async def _call(self, event: str, payload: Any, namespace: str = "/") -> dict[str, Any]:
+        _check_text(event, payload)  # a server may end the connection over what is not UTF-8
         try:
             ack = await self._sio.call(event, payload, namespace=namespace, timeout=ACK_S)
         except NoAck:
@@ -252,6 +256,24 @@ async def _cancelled(*tasks: asyncio.Task[Any] | None) -> None:
         task.cancel()
     if running:
         await asyncio.wait(running)
+
+
+def _check_text(what: str, value: Any) -> None:
+    """Raises UsageError if there is a string anywhere that UTF-8 cannot carry: it holds half of a surrogate pair."""
+    if isinstance(value, dict):
+        for name, each in value.items():
+            _check_text(f"{what}: {name}", each)
+    elif isinstance(value, list):
+        for each in value:
+            _check_text(what, each)
+    elif isinstance(value, str) and not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            half = f"U+{ord(value[error.start]):04X}"
+            raise UsageError(
+                f"{what}: expected text that UTF-8 can carry, got {half}, half of a surrogate pair"
+            ) from None
 
 
 def _says(data: Any, wanted: dict[str, Any]) -> bool:

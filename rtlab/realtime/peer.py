@@ -7,16 +7,23 @@ X-Forwarded-For into a request. It says something only if the one who sent the r
 from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
-__all__ = ["real_peer", "set_peer"]
+__all__ = ["HOPS", "real_peer", "set_peer"]
 
 FORWARDED = (
     "HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_HOST", "HTTP_X_FORWARDED_PORT",
     "HTTP_X_FORWARDED_PROTO", "HTTP_X_REAL_IP",
 )  # fmt: skip
 """What a proxy says about the request that it passes on."""
+
+
+HOPS = 16
+"""Elements of an X-Forwarded-For that are looked at, from its end. Chains of proxies have two or three; a client may
+write thousands in front of theirs."""
+LONGEST_HOP = 64
+"""Characters of an element: an IPv6 address has 45 at most, a port and brackets 8."""
 
 
 def real_peer(remote: str, forwarded_for: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
@@ -28,14 +35,20 @@ def real_peer(remote: str, forwarded_for: str, trusted: Sequence[IPv4Network | I
         trusted: our proxies.
 
     Returns:
-        The last address on the way that is not one of our proxies.
+        The last address on the way that is not one of our proxies: normalised, without port and zone, IPv4 where it
+        was mapped into IPv6. `remote` as it is if that is no address.
     """
-    peer = remote
-    for hop in reversed([each.strip() for each in forwarded_for.split(",")] if forwarded_for else []):
-        if not _is_in(peer, trusted) or not _is_address(hop):
+    peer = _address(remote.partition("%")[0])  # the zone names an interface of ours, not the peer
+    if peer is None:
+        return remote
+    for hop in reversed(forwarded_for.rsplit(",", HOPS)[-HOPS:]):
+        if not any(peer in network for network in trusted):
             break
-        peer = hop
-    return peer
+        address = _address_of_hop(hop.strip())
+        if address is None:
+            break
+        peer = address
+    return str(peer)
 
 
 def set_peer(
@@ -55,7 +68,7 @@ def set_peer(
         trusted: our proxies.
     """
     environ["REMOTE_ADDR"] = real_peer(remote, environ.get("HTTP_X_FORWARDED_FOR", ""), trusted)
-    environ["REMOTE_PORT"] = str(port if environ["REMOTE_ADDR"] == remote else 0)
+    environ["REMOTE_PORT"] = str(port if environ["REMOTE_ADDR"] == real_peer(remote, "", ()) else 0)
     if not _is_in(remote, trusted):
         for name in FORWARDED:
             environ.pop(name, None)
@@ -63,16 +76,34 @@ def set_peer(
 
 
 def _is_in(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
-    if not _is_address(address):
-        return False
-    parsed = ip_address(address)
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return any((mapped or parsed) in network for network in networks)
+    parsed = _address(address.partition("%")[0])
+    return parsed is not None and any(parsed in network for network in networks)
 
 
-def _is_address(text: str) -> bool:
+def _address_of_hop(hop: str) -> IPv4Address | IPv6Address | None:
+    """An element of X-Forwarded-For. Some proxies append the port: ``192.0.2.1:4711``, ``[2001:db8::1]:4711``.
+
+    None for whatever else there may be: names ("unknown", "_hidden", RFC 7239 §6), and addresses with a zone, which
+    means something to the host that wrote it only.
+    """
+    if len(hop) > LONGEST_HOP:
+        return None
+    address, port = hop, ""
+    if hop.startswith("["):
+        address, bracket, rest = hop[1:].partition("]")
+        if not bracket or ":" not in address or (rest and not rest.startswith(":")):
+            return None
+        port = rest[1:] if rest else "0"
+    elif hop.count(":") == 1:
+        address, _, port = hop.partition(":")
+    if address != hop and not (port.isascii() and port.isdigit()):
+        return None
+    return None if "%" in address else _address(address)
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        ip_address(text)
+        parsed = ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed

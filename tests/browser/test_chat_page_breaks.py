@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from browser.chat_windows import GENEROUS, SECRET, Windows, address, both_in, windows_of
@@ -14,7 +15,9 @@ from playwright.async_api import WebSocketRoute, expect
 
 import rtlab
 from rtlab.chat import CHAT, connect, create_app, issue_token
+from rtlab.chat.events import EventRefused
 from rtlab.chat.stores.memory import MemoryHistory
+from rtlab.realtime import Server
 from rtlab.servers.hosting import HostedServer
 
 pytestmark = [
@@ -156,6 +159,67 @@ async def test_a_message_whose_acknowledgement_was_lost_is_there_once(windows, s
         await alice.say("twice")
         assert (await carol.next("chat:message")).data["text"] == "twice"
         await alice.sees("once", "twice")
+
+
+class CutBy(MemoryHistory):
+    """A history whose server ends every connection on a certain message, as if it could not read it."""
+
+    def __init__(self, text: str, how: str) -> None:
+        super().__init__(100)
+        self._text = text
+        self._how = how
+        self.attempts = 0
+        """How often that message has come."""
+        self.sio: Server | None = None
+
+    async def append(self, room: str, record: dict[str, Any], user: str) -> tuple[dict[str, Any], bool]:
+        if record["text"] != self._text:
+            return await super().append(room, record, user)
+        self.attempts += 1
+        self._ending = asyncio.create_task(self._end_all())  # who leaves waits for the message that is on its way
+        raise EventRefused("gone", "expected a client that is still here")
+
+    async def _end_all(self) -> None:
+        assert self.sio is not None
+        for session in list(self.sio.eio.sockets):
+            if self._how == "the connection":
+                await self.sio.eio.disconnect(session)
+            else:
+                await self.sio.disconnect(self.sio.manager.sid_from_eio_sid(session, "/"))
+
+
+@pytest.mark.parametrize("how", ["the connection", "the session"])
+async def test_a_message_on_which_the_connection_ends_is_given_up_and_the_next_arrives(windows, how):
+    history = CutBy("poison", how)
+    app = create_app(secret=SECRET, limits=GENEROUS, history=history)
+    history.sio = app[CHAT].sio
+    async with rtlab.serve(app) as server:
+        alice = await windows.open(address(server))
+        await alice.sees_people("alice")
+        await alice.say("poison")
+        await alice.say("after it")
+        pending = alice["#pending li"]
+        await expect(alice["#messages .text"]).to_have_text(["after it"])
+        await expect(pending).to_have_count(1)
+        await expect(pending.locator(".fate")).to_contain_text("Each time this was sent, the connection ended.")
+        assert history.attempts == 3
+        await alice.connected()
+        await pending.get_by_role("button", name="Edit").click()
+        await expect(alice["#text"]).to_have_value("poison")
+        await alice.say("remedy")
+        await alice.sees("after it", "remedy")
+        assert history.attempts == 3
+
+
+async def test_a_text_that_utf_8_cannot_carry_is_mended_before_it_is_sent(windows, server):
+    """A JavaScript string may hold half of a pair; the first connection brings the message over."""
+    alice = await windows.open(address(server))
+    await alice.sees_people("alice")
+    await alice["#text"].evaluate("field => { field.value = 'one\\ud83d \\u001b[2J'; }")
+    await alice["#text"].press("Enter")
+    await alice.say("two")
+    await alice.sees("one\ufffd [2J", "two")
+    await expect(alice["#state"]).to_have_text("Connected")
 
 
 @pytest.mark.parametrize("transport", ["polling", "websocket"])

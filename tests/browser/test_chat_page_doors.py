@@ -130,6 +130,27 @@ async def test_by_name(windows, server):
     await expect(window["#room-name"]).to_have_text("lobby")
 
 
+async def test_a_name_that_cannot_be_seen_is_not_taken_and_the_page_says_why(windows, server):
+    window = await windows.open(server.url)
+    await window["#name"].fill("al\u3164ice")
+    await window["#name"].press("Enter")
+    await expect(window["#reason"]).to_contain_text("a character that nobody can see (U+3164)")
+    await window["#name"].fill("\ufeffI \u2764  NY ")
+    await window["#name"].press("Enter")
+    await window.connected()
+    await expect(window["#my-name"]).to_have_text("I \u2764\ufe0f NY")
+    room = window["#join-name"]
+    await room.fill("tea\u2060")
+    await room.press("Enter")
+    await expect(window["#problem"]).to_contain_text("a character that nobody can see (U+2060)")
+    await expect(room).to_have_value("tea\u2060")
+    await room.fill("tea\u200droom")
+    await room.press("Enter")
+    await expect(window["#problem"]).to_contain_text("joiners only in emoji that Unicode recommends, got U+200D")
+    await window.join("👩\u200d👩\u200d👧  tea")
+    await expect(window["#room-name"]).to_have_text("👩\u200d👩\u200d👧 tea")
+
+
 async def test_by_name_a_fresh_token_comes_by_itself(windows, server):
     asked: list[str] = []
 

@@ -76,6 +76,31 @@ async def test_what_the_server_refuses(server):
         assert error.value.code == "unknown_session"
 
 
+async def test_what_utf_8_cannot_carry_is_not_sent(server):
+    """A server that cannot read it may end the connection, and a client that comes back would send it again."""
+    async with connect(server.url, token=token()) as alice:
+        await alice.join("lobby")
+        half = "x\ud83d"
+        for call, where in (
+            (alice.send("lobby", half), "chat:message: text"),
+            (alice.send("lobby", "x", client_id=half), "chat:message: clientId"),
+            (alice.join(half), "chat:join"),
+            (alice.join("lobby", after=half), "chat:join: after"),
+            (alice.leave(half), "chat:leave"),
+            (alice.typing(half), "chat:typing"),
+            (alice.subscribe("news", half), "subscribe"),
+            (alice.unsubscribe(half), "unsubscribe"),
+            (alice.restore(half), "session:restore"),
+        ):
+            with pytest.raises(UsageError, match=f"^{where}: expected text that UTF-8 can carry, got U.D83D"):
+                await call
+        assert (await alice.send("lobby", "whole: 🎈")).id
+        assert (await alice.next()).name == "connect"
+        assert (await alice.next()).data["text"] == "whole: 🎈", "nothing came between: it was never cut"
+    with pytest.raises(UsageError, match=r"^token: expected text"):
+        await connect(server.url, token="\ud83d")
+
+
 @pytest.mark.parametrize(
     ("given", "message", "code"),
     [

@@ -34,7 +34,14 @@ def test_behind_a_proxy_that_is_believed():
     assert not Origins([])("http://chat.example:8000", proxied)
 
 
-@pytest.mark.parametrize("origin", ["*", "chat.example", "https://chat.example/", "ftp://chat.example", "null", ""])
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*", "chat.example", "https://chat.example/", "ftp://chat.example", "null", "", "http://[", "http://[::1",
+        "http://a b",
+        "http://x:abc", "https://x:99999", "https://x:0", "http://a\u3164", "http://ä.example", "https://u:p@h",
+    ],
+)  # fmt: skip
 def test_what_is_no_origin_is_refused_at_the_start(origin):
     with pytest.raises(UsageError, match="Expected an origin such as"):
         Origins([origin])

@@ -53,6 +53,20 @@ STRING = "expected a string of 1 to"
         ("message", {"room": "r", "text": True}, f"text: {STRING} 20 characters, got true or false"),
         ("message", {"room": "r", "text": b"hi"}, f"text: {STRING} 20 characters, got binary data"),
         ("message", {"room": "r", "text": " \n"}, "text: expected something that can be seen, got white space only"),
+        (
+            "message",
+            {"room": "r", "text": "\u200b\ufeff"},
+            "something that can be seen, got characters without ink only",
+        ),
+        ("message", {"room": "r", "text": "\u3164"}, "something that can be seen, got characters without ink only"),
+        ("message", {"room": "r", "text": "\u00a0"}, "something that can be seen, got white space only"),
+        ("message", {"room": "r", "text": "\x00"}, "no control characters but tabs and line ends, got U+0000"),
+        ("message", {"room": "r", "text": "a\x1b[2J"}, "no control characters but tabs and line ends, got U+001B"),
+        ("message", {"room": "r", "text": "a\rb"}, "no control characters but tabs and line ends, got U+000D"),
+        ("message", {"room": "r", "text": "a\x85"}, "no control characters but tabs and line ends, got U+0085"),
+        ("message", {"room": "\u3164", "text": "a"}, "room: expected characters that can be seen, got U+3164"),
+        ("topics", ["a\u200d"], "topics: expected joiners only in emoji that Unicode recommends, got U+200D"),
+        ("join", {"room": "a  b"}, "room: expected one blank between two words, got 'a  b'"),
         ("message", {"room": "r", "text": "x", "to": "*"}, "expected no fields but clientId, room, text, got 'to'"),
         ("message", {"room": "r", "text": "x", "clientId": {}}, f"clientId: {STRING} 64 characters, got an object"),
         ("topics", "x", "topics: expected a list of at most 2 names, got a string"),
@@ -71,6 +85,13 @@ def test_what_is_wrong_with_ids():
         payloads.session_id([])
     with pytest.raises(BadPayload, match=f"token: {STRING} 4096 characters, got nothing"):
         payloads.token(None)
+
+
+@pytest.mark.parametrize(
+    "text", ["a\r\n\tb\n", "👩\u200d👩\u200d👧", "\u202ea", "\u0301", "a\u200b", "\u0378", "🏴\U000e0067"]
+)
+def test_a_text_may_hold_what_cannot_be_seen_beside_what_can(text):
+    assert payloads.message({"room": "r", "text": text}, LIMITS).text == text
 
 
 def test_names_of_many_scripts_and_families_of_emoji_are_names():

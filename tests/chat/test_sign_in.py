@@ -1,10 +1,16 @@
 """Sign-in by name: for this machine, and for pages of this site."""
 
+import asyncio
+import gzip
+import json
+
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
+from deadlines import WAIT_S
 
 import rtlab
 from rtlab.chat import create_app, verify
+from rtlab.chat.sign_in import MAX_BODY, add_sign_in
 
 SECRET = "a secret of the tests, longer than 32 bytes"
 
@@ -27,6 +33,14 @@ async def server():
         (b"\xff", 400, "Expected JSON"),
         (b"[" * 1000, 400, "Expected JSON"),
         (b"x" * 2000, 413, "at most 1024 bytes"),
+        (b'{"username": "\\ud83d"}', 400, "username: expected text that UTF-8 can carry"),
+        (b'{"username": "\\u3164"}', 400, "username: expected characters that can be seen, got U+3164"),
+        (b'{"username": NaN}', 400, "Expected JSON"),
+        (b'{"username": "alice", "x": -Infinity}', 400, "Expected JSON"),
+        (b'\xef\xbb\xbf{"username": "alice"}', 400, "Expected JSON"),
+        ('{"username": "alice"}'.encode("utf-16"), 400, "Expected JSON"),
+        (b'{"username": ' * 70 + b"1" + b"}" * 70, 400, "username: expected a string"),
+        (b"9" * 1000, 400, "username: expected a string"),
     ],
 )
 async def test_names(server, body, status, said):
@@ -60,3 +74,78 @@ async def test_a_foreign_page_cannot_send_json_without_asking(server):
         headers = {"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
         async with session.options(f"{server.url}/sign-in", headers=headers) as answer:
             assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def answer(
+    port: int, head: str, body: bytes = b'{"username": "alice"}', *, whole: bool = True
+) -> tuple[int, str]:
+    """Over a bare socket, since clients tidy up what they send."""
+    length = f"Content-Length: {len(body) + (not whole)}\r\n" if "Transfer-Encoding" not in head else ""
+    async with asyncio.timeout(WAIT_S):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            writer.write(f"POST /sign-in HTTP/1.1\r\n{head}\r\n{length}\r\n".encode() + body)
+            status = int((await reader.readline()).split()[1])
+            said = (await reader.readuntil(b"}")).partition(b"\r\n\r\n")[2]
+        finally:
+            writer.close()
+    return status, str(json.loads(said).get("message", ""))
+
+
+JSON = "Content-Type: application/json"
+CHUNKED = "Transfer-Encoding: chunked"
+
+
+@pytest.mark.parametrize(
+    ("head", "status", "said"),
+    [
+        *[
+            (f"Host: localhost\r\n{JSON}; charset={name}", 415, "UTF-8")
+            for name in ("nope", "utf-16", "rot13", "zip", "idna", "unicode_escape", "latin-1", '"a b"', "utf-8-sig")
+        ],
+        *[(f"Host: localhost\r\n{JSON}; charset={name}", 200, "") for name in ("utf-8", '"UTF-8"', "utf8", "")],
+        (f"Host: localhost\r\n{JSON}; charset*=nope''%ff", 415, "UTF-8"),
+        (f"Host: localhost\r\n{JSON}\r\nContent-Encoding: gzip", 415, "without a content encoding"),
+        ("Host: localhost\r\nContent-Type: ;;=,", 415, "JSON"),
+        ("Host: localhost", 415, "JSON"),
+        *[
+            (f"Host: {host}\r\n{JSON}", 400, "Expected a Host")
+            for host in (
+                "localhost:x",
+                "[::1]:x",
+                "[",
+                "[::1",
+                "a@localhost",
+                "localhost/x",
+                "",
+                "a b",
+                "localhost:123456",
+            )
+        ],
+        (f"Host: localhost:65536\r\n{JSON}", 200, ""),  # who asks for it is not harmed
+        *[(f"Host: {host}\r\n{JSON}", 403, "this machine only") for host in ("a_b", "127.0.0.1.x", "[fe80::1]:80")],
+    ],
+)
+async def test_heads(server, head, status, said, caplog):
+    body = b'{"username": "alice"}'
+    got = await answer(server.port, head, gzip.compress(body) if "gzip" in head else body)
+    assert got[0] == status
+    assert said in got[1]
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
+async def test_a_body_without_a_length_is_read_to_one_byte_too_many(server, caplog):
+    """It is refused while the rest of it is still to come."""
+    head = f"Host: localhost\r\n{JSON}\r\n{CHUNKED}"
+    assert await answer(server.port, head, b'15\r\n{"username": "alice"}\r\n0\r\n\r\n') == (200, "")
+    endless = b"401\r\n" + b" " * (MAX_BODY + 1) + b"\r\n"
+    assert await answer(server.port, head, endless) == (413, f"Expected at most {MAX_BODY} bytes.")
+    assert not [each for each in caplog.records if each.levelname == "ERROR"]
+
+
+async def test_a_slow_body_is_not_waited_for():
+    app = web.Application()
+    add_sign_in(app, SECRET, body_s=0.05)
+    async with rtlab.serve(app) as server:
+        status, said = await answer(server.port, f"Host: localhost\r\n{JSON}", b"{", whole=False)
+    assert (status, said) == (408, "Expected the whole body within 0.05 s.")

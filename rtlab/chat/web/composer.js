@@ -1,6 +1,7 @@
 // Where one writes. Enter sends, Shift and Enter begin a new line.
 
 import { byId, focusOn } from "./dom.js";
+import { tidyText } from "./writing.js";
 
 /** Pixels. What is longer scrolls. */
 const TALLEST = 160;
@@ -51,7 +52,7 @@ export class Composer {
   }
 
   #send() {
-    const text = this.text.trim();
+    const text = tidyText(this.text);
     if (!text) return;
     this.text = "";
     this.#actions.send(text);

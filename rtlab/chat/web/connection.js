@@ -125,11 +125,11 @@ export class Connection {
   #disconnected(reason) {
     if (this.#closed || reason === "io client disconnect") return;
     this.#retrying(0);
+    if (performance.now() - this.#connectedAt > STEADY_MS) this.#endings = 0;
     // The token is over, or we said too much. Which one, the next attempt tells: the server's clock decides, not ours.
-    if (reason === "io server disconnect") {
-      if (performance.now() - this.#connectedAt > STEADY_MS) this.#endings = 0;
-      this.#again();
-    }
+    if (reason === "io server disconnect") return this.#again();
+    // The client tries again by itself, and forgets with each success how often it had to: we do not.
+    this.#socket.io.reconnectionDelay(this.#delay());
   }
 
   #failed(error) {
@@ -162,9 +162,15 @@ export class Connection {
     this.#hears.refused(code, message);
   }
 
-  #again() {
+  /** Milliseconds to wait: more for each connection that ended soon. */
+  #delay() {
     const delay = Math.min(AGAIN_MS * 2 ** this.#endings, AGAIN_MAX_MS);
     this.#endings += 1;
+    return delay;
+  }
+
+  #again() {
+    const delay = this.#delay();
     this.#retrying(this.#attempt + 1);
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#socket.connect(), delay);

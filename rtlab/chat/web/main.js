@@ -9,6 +9,7 @@ import { byId, paintAvatar, say, show } from "./dom.js";
 import { Drawer, PeopleList, RoomList } from "./panels.js";
 import { SignIn } from "./sign_in.js";
 import { inWords, whoTypes, whySignedOut } from "./words.js";
+import { tidyName, whyNoName } from "./writing.js";
 
 const TITLE = document.title;
 /** Milliseconds that a problem stays in view. */
@@ -203,8 +204,10 @@ function leave() {
 byId("join").addEventListener("submit", (event) => {
   event.preventDefault();
   const input = byId("join-name");
-  const name = input.value.trim().normalize("NFC");
-  if (!name) return input.focus();
+  const name = tidyName(input.value);
+  const fault = whyNoName(name);
+  complain(fault);
+  if (!name || fault) return input.focus();
   input.value = "";
   return goTo(name);
 });

@@ -5,6 +5,11 @@ import { Problem } from "./words.js";
 
 /** How often a message is sent that nobody acknowledges, before the person is asked. */
 const TRIES = 3;
+/**
+ * How often in a row the connection may end while a message is on its way, before the person is asked: the message may be
+ * why it ends, and then those behind it would never be sent.
+ */
+const ENDS = 3;
 /** Milliseconds to wait when the server says that we say too much. */
 const SLOWER_MS = 1_500;
 
@@ -26,13 +31,13 @@ export class Outbox {
   }
 
   add(room, text) {
-    room.pending.push({ clientId: newId(), text, state: "waiting", tries: 0, problem: null });
+    room.pending.push({ clientId: newId(), text, state: "waiting", tries: 0, ends: 0, problem: null });
     this.#changed(room);
     this.flush(room);
   }
 
   retry(room, entry) {
-    Object.assign(entry, { state: "waiting", tries: 0, problem: null });
+    Object.assign(entry, { state: "waiting", tries: 0, ends: 0, problem: null });
     this.#changed(room);
     this.flush(room);
   }
@@ -70,9 +75,10 @@ export class Outbox {
       problem = caught;
     }
     const code = problem instanceof Problem ? problem.code : "";
-    const again = code === "gone" || code === "rate_limited" || (code === "timeout" && entry.tries < TRIES);
-    if (code === "gone") entry.tries = 0;
-    Object.assign(entry, again ? { state: "waiting" } : { state: "failed", problem });
+    if (code === "gone") Object.assign(entry, { tries: 0, ends: entry.ends + 1 });
+    if (entry.ends >= ENDS) problem = new Problem("cut");
+    const lost = (code === "gone" && entry.ends < ENDS) || (code === "timeout" && entry.tries < TRIES);
+    Object.assign(entry, lost || code === "rate_limited" ? { state: "waiting" } : { state: "failed", problem });
     this.#changed(room);
     if (code === "rate_limited") await new Promise((resolve) => setTimeout(resolve, SLOWER_MS));
     return code !== "gone"; // whoever reconnects flushes

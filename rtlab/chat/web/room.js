@@ -24,7 +24,7 @@ export class Room {
   members = [];
   /** Who types: name to the timer that ends it. */
   typing = new Map();
-  /** What is to be sent: {clientId, text, state: "waiting", "sending" or "failed", tries, problem}. */
+  /** What is to be sent: {clientId, text, state: "waiting", "sending" or "failed", tries, ends, problem}. */
   pending = [];
   unread = 0;
   /** What stands in the input while another room is in front. */

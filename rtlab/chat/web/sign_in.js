@@ -3,6 +3,7 @@
 import { Credentials, keptName } from "./credentials.js";
 import { byId, focusOn, say, show } from "./dom.js";
 import { inWords } from "./words.js";
+import { tidyName, whyNoName } from "./writing.js";
 
 export class SignIn {
   #byName = document.querySelector('meta[name="sign-in"]').content === "name";
@@ -44,9 +45,12 @@ export class SignIn {
   }
 
   async #submit() {
-    const value = this.#field.value.trim().normalize("NFC");
-    if (!value) {
-      this.#complain(this.#byName ? "Which name would you like to have?" : "Paste a token first.");
+    const typed = this.#field.value;
+    const value = this.#byName ? tidyName(typed) : typed.trim();
+    let fault = this.#byName ? whyNoName(value) : "";
+    if (!value) fault = this.#byName ? "Which name would you like to have?" : "Paste a token first.";
+    if (fault) {
+      this.#complain(fault);
       this.#field.focus();
       return;
     }

@@ -1,6 +1,6 @@
 // What the page says to people: problems, times, numbers.
 
-/** Why something was not done. `code` is one of the server's, or "gone" and "timeout" of our own. */
+/** Why something was not done. `code` is one of the server's, or "gone", "cut" and "timeout" of our own. */
 export class Problem extends Error {
   constructor(code, message = "") {
     super(message);
@@ -17,6 +17,7 @@ const WORDS = {
   rate_limited: "That was too much at once. Wait a moment.",
   server_error: "The server failed. It is not your fault; try again.",
   gone: "The connection is gone.",
+  cut: "Each time this was sent, the connection ended. Edit it, or try again.",
   timeout: "The server does not answer.",
 };
 
