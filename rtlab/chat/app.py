@@ -26,6 +26,12 @@ from rtlab.servers.draining import DRAIN
 __all__ = ["CHAT", "create_app"]
 
 LOOPBACK = ("127.0.0.1", "::1")
+CONNECT_TIMEOUT_S = 20.0
+"""Seconds in which a client shows its token. Node gives 45, to clients that have nothing to show."""
+PACKETS_PER_EVENT = 10
+"""Packets of a connection for each event that it may send: those over the rate are answered, far more are not read."""
+BYTES_PER_S = 512.0 * 1024
+"""Bytes of a connection per second. The longest message has 12 kB, and 20 of them may come in a second."""
 
 CHAT = web.AppKey("rtlab.chat", Chat)
 """Where an app that `create_app` made has its `Chat`: ``app[rtlab.chat.CHAT]``."""
@@ -87,7 +93,13 @@ def create_app(
         may_subscribe or _everybody,
         clock,
         cors_allowed_origins=Origins(origins),
-        guards=Guards(trusted_proxies=trusted_proxies),
+        guards=Guards(
+            trusted_proxies=trusted_proxies,
+            connect_timeout_s=CONNECT_TIMEOUT_S,
+            packets_per_s=PACKETS_PER_EVENT * limits.events_per_s,
+            bytes_per_s=BYTES_PER_S,
+            kept_headers=(),
+        ),
         serializer=serializer,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,

@@ -16,7 +16,7 @@ from aiohttp import web
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
 
 from rtlab.chat import payloads
-from rtlab.chat.auth import Identity, verify
+from rtlab.chat.auth import Identity, is_newer, verify
 from rtlab.chat.clock import Clock
 from rtlab.chat.connections import Connections, Visitor
 from rtlab.chat.events import NOTIFICATIONS, Ack, Events, topic_room
@@ -252,7 +252,7 @@ class Chat:
             raise EventRefused(error.code, "token: expected one that is signed and not over") from None
         if identity.user != visitor.identity.user:
             raise EventRefused("token_invalid", "token: expected one of the same user")
-        if identity.expires <= visitor.identity.expires:
+        if not is_newer(identity, visitor.identity):
             raise EventRefused("token_invalid", "token: expected one that ends later than the one that you have")
         self._connections.refresh(visitor, identity)
         return {"status": "ok", "exp": visitor.identity.expires}
