@@ -1,8 +1,8 @@
 """One WebSocket connection below the application: bytes from a socket to an inbox, and from an outbox to the socket.
 
-What lives here: `SocketChannel`, what asyncio calls, in which order things are decoded, and how TCP ends. It must not know
-what the messages mean, nor how the opening handshake of either side goes; `websocket` does. What an application calls
-is in `connection`.
+What lives here: `SocketChannel`: what asyncio calls, in which order things are decoded, and how TCP ends. It must not
+know what the messages mean, nor how the opening handshake of either side goes; `websocket` does. What an application
+calls is in `connection`.
 
 How a connection is bounded in memory: received messages wait for the handler in an `Inbox` until they take
 `INBOX_BYTES`; then decoding stops, and with it reading from the socket, TCP's window fills, and the peer has to wait.
