@@ -1,8 +1,8 @@
 """One WebSocket connection below the application: bytes from a socket to an inbox, and from an outbox to the socket.
 
-What lives here: `Channel`, what asyncio calls, in which order things are decoded, and how TCP ends. It must not know
-what the messages mean, nor how the opening handshake of either side goes; `websocket` does. What an application calls
-is in `connection`.
+What lives here: `SocketChannel`: what asyncio calls, in which order things are decoded, and how TCP ends. It must not
+know what the messages mean, nor how the opening handshake of either side goes; `websocket` does. What an application
+calls is in `connection`.
 
 How a connection is bounded in memory: received messages wait for the handler in an `Inbox` until they take
 `INBOX_BYTES`; then decoding stops, and with it reading from the socket, TCP's window fills, and the peer has to wait.
@@ -28,7 +28,7 @@ from rtlab.wire.frames import CloseCode
 from rtlab.wire.handshake import HeadBuffer, Request, Response, Upgrade
 from rtlab.wire.protocol import BinaryMessage, Closed, Connection, Event, Pong, TextMessage
 
-__all__ = ["LINGER_S", "READ_BYTES", "TURN_BYTES", "TURN_FRAMES", "Channel"]
+__all__ = ["LINGER_S", "READ_BYTES", "TURN_BYTES", "TURN_FRAMES", "SocketChannel"]
 
 READ_BYTES = 256 * 1024
 """Bytes that asyncio reads from a socket at once (`max_size` of its transports)."""
@@ -41,7 +41,7 @@ LINGER_S = 2.0
 """Seconds that a peer has to close its half of TCP after we have closed ours."""
 
 
-class Channel(asyncio.Protocol):
+class SocketChannel(asyncio.Protocol):
     """One connection, as asyncio has it."""
 
     def __init__(self, options: Options) -> None:

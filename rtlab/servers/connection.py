@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Self
 
 from rtlab.errors import ConnectionClosed, UsageError
-from rtlab.servers.channel import TURN_BYTES, TURN_FRAMES, Channel
+from rtlab.servers.channel import TURN_BYTES, TURN_FRAMES, SocketChannel
 from rtlab.servers.inbox import INBOX_BYTES
 from rtlab.servers.options import Options
 from rtlab.servers.pings import until_overdue
@@ -28,7 +28,7 @@ LEAST = TURN_BYTES // TURN_FRAMES
 """Bytes that a message counts for at least, where a turn of the event loop is shared out."""
 
 
-class WebSocket(Channel):
+class WebSocket(SocketChannel):
     """One connection. Iterate over it for messages; it ends when the peer closes with 1000 or 1001.
 
     A text message is a `str`, a binary one `bytes`, in both directions.

@@ -394,6 +394,8 @@ async def test_a_peer_that_takes_nothing_is_cut_off_although_we_do_not_read_it()
     ended = asyncio.Event()
 
     async def waits(websocket):
+        small = socket.SOL_SOCKET, socket.SO_SNDBUF, 8192  # so that what is not taken is noticed before the keep-alive
+        websocket._transport.get_extra_info("socket").setsockopt(*small)
         await websocket.wait_closed()
         ended.set()
 
@@ -402,7 +404,7 @@ async def test_a_peer_that_takes_nothing_is_cut_off_although_we_do_not_read_it()
         async with raw(server.url, REQUEST) as (_, writer):
             writer.transport.pause_reading()
             (side,) = await until(lambda: server.connections)
-            while side._writable is None or side._reading:
+            while (side._writable is None or side._reading) and not ended.is_set():
                 writer.write(pings)
                 await asyncio.sleep(0)
             await ended.wait()
