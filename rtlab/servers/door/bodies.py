@@ -68,7 +68,8 @@ async def refuse_encoded_bodies(
     """A middleware: requests with an encoded body are answered 415 (or 501), and their connection is closed.
 
     `rtlab.serve` and `rtlab.start` do the same before an app is asked. This is for apps that somebody else runs, such
-    as `aiohttp.web.run_app`: there aiohttp inflates what has come with the head, at most 256 KiB, and no more.
+    as `aiohttp.web.run_app`: there aiohttp has begun to inflate when an app is
+    asked, and stops: it makes less than 1 MiB of a body, however large that would become.
     """
     refusal = refusal_of_encoded_body(request)
     if refusal is None:

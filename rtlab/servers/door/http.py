@@ -95,13 +95,10 @@ class HttpHost:
             if request.content.is_eof():
                 return await self._app(request)
             return await self._answer_while_body_comes(request)
-        except (ConnectionError, web.RequestPayloadError) as error:
-            if request.transport is None or request.transport.is_closing():
-                return web.Response(status=400)  # nobody reads it: the client has left, which is no error of the app's
-            if isinstance(error, ConnectionError):
+        except (ConnectionError, web.RequestPayloadError):
+            if request.transport is not None and not request.transport.is_closing():
                 raise
-            self._refused(request, "body", "refused a request with a malformed body", problem=str(error)[:100])
-            return await finish(request, web.Response(status=400, text="Malformed body.\n"))
+            return web.Response(status=400)  # nobody reads it: the client has left, which is no error of the app's
 
     async def _answer_while_body_comes(self, request: web.BaseRequest) -> web.StreamResponse:
         deadline = asyncio.get_running_loop().call_later(BODY_TIMEOUT_S, self._cut, request)
@@ -115,8 +112,8 @@ class HttpHost:
             deadline.cancel()
         return response if request.content.is_eof() else await finish(request, response)
 
-    def _refused(self, request: web.BaseRequest, kind: str, message: str, **about: object) -> None:
-        self._log.log(logging.INFO, kind, message, extra={"peer": request.remote, **about})
+    def _refused(self, request: web.BaseRequest, kind: str, message: str) -> None:
+        self._log.log(logging.INFO, kind, message, extra={"peer": request.remote})
 
     def _cut(self, request: web.BaseRequest) -> None:
         if request.transport is not None and not request.content.is_eof():
