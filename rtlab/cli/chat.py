@@ -69,8 +69,9 @@ def serve_chat(
     connections are closed. Requests that are not complete by then do not hold it up. A second SIGTERM skips the second.
 
     It holds up to 10,000 connections, as far as it may open files, and raises its soft limit of open files towards the
-    hard one for that (ulimit -n, ulimit -Hn). When it is full, new clients wait until somebody leaves. A connection
-    that does not complete a request in 20 seconds is closed, and so is one that says nothing for as long.
+    hard one for that (ulimit -n, ulimit -Hn). When it is full, new clients wait until somebody leaves. The head of
+    a request has to arrive within 20 seconds, its body within 45; a connection that sends no request for 20 seconds is
+    closed.
     """
     secret = _secret_from_environment(dev)
     if dev and not _is_loopback(host):

@@ -110,7 +110,7 @@ class SummedHandler(logging.StreamHandler[TextIO]):
             self.flush()
         except (OSError, ValueError):
             pass  # whoever read the log has gone; there is nobody to tell
-        return len(line)
+        return len(line) + len(self.terminator)
 
 
 def _kind(record: logging.LogRecord) -> Kind:
