@@ -181,10 +181,10 @@ class Acceptor:
             self._take(plain, address)
 
     def _take(self, plain: socket.socket, address: str | None) -> None:
-        connection = CountedSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
+        connection = CountedSocket(fileno=plain.detach())
         connection.setblocking(False)
-        if hasattr(socket, "TCP_USER_TIMEOUT") and plain.family != socket.AF_UNIX:
-            with suppress(OSError):  # it is gone already
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            with suppress(OSError):  # a Unix socket, or one that is gone already
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_TIMEOUT_S * 1000)
         self.connections += 1
         if address is not None:
@@ -192,13 +192,13 @@ class Acceptor:
         connection.released = lambda: self._release(address)
         task = self._loop.create_task(self._open(connection))
         self._opening.add(task)
-        task.add_done_callback(self._opening.discard)
 
     async def _open(self, connection: CountedSocket) -> None:
         try:
             protocol = self._factory()
         except BaseException:
             connection.close()
+            self._opened()
             raise
         try:
             timeout_s = None if self._tls is None else TLS_TIMEOUT_S
@@ -207,6 +207,14 @@ class Acceptor:
             )
         except OSError as error:  # TLS's are of this kind; the socket is closed
             logger.debug("a connection was not made: %s", error)
+        finally:
+            self._opened()
+
+    def _opened(self) -> None:
+        """This task has done what it was for. (A callback of its end would cost another turn of the loop.)"""
+        task = asyncio.current_task()
+        if task is not None:
+            self._opening.discard(task)
 
     def _release(self, address: str | None) -> None:
         self.connections -= 1
