@@ -46,18 +46,15 @@ async def running(sio, ssl_context=None, **options):
 # Requests
 
 
-@pytest.mark.parametrize(
-    ("body", "status"), [(b"no gzip", 400), (gzip.compress(b"4" * 10_000_000), 413)], ids=["no gzip", "a bomb"]
-)
-async def test_a_body_that_is_not_what_its_head_says(body, status, caplog):
-    async with serving() as (_, lab, journal):
+@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b"4" * 10_000_000)], ids=["no gzip", "a bomb"])
+async def test_an_encoded_body_is_not_looked_at(body, caplog):
+    async with serving() as (_, lab, _journal):
         client = Client(lab, await lab.polling())
         await client.connect()
         query, headers = client.transport.query, {"Content-Encoding": "gzip"}
         async with lab.http.post(lab.url, params=query, data=body, headers=headers) as response:
-            assert response.status == status
-        await journal.until("disconnect", "transport error")
-        caplog.clear()  # aiohttp says that it cannot read the rest either
+            assert response.status == 415
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("handler_cancellation", [True, False])
