@@ -21,6 +21,7 @@ from rtlab.chat.sign_in import add_sign_in
 from rtlab.chat.stores.memory import MemoryHistory, MemorySessions
 from rtlab.chat.stores.protocols import History, Sessions
 from rtlab.realtime import Guards
+from rtlab.servers.door.bodies import refuse_encoded_bodies
 from rtlab.servers.draining import DRAIN
 
 __all__ = ["CHAT", "create_app"]
@@ -105,7 +106,7 @@ def create_app(
         ping_timeout=ping_timeout,
         max_http_buffer_size=limits.payload_bytes,
     )
-    app = web.Application(middlewares=[chat.gate])
+    app = web.Application(middlewares=[refuse_encoded_bodies, chat.gate])
     app[CHAT] = chat
     app[DRAIN] = chat.drain
     app.on_shutdown.append(chat.drain_at_shutdown)  # for other hosts; before the sessions are closed, which attach adds

@@ -6,58 +6,54 @@ What lives here: `run`, below the command ``rtlab serve chat``. It must not know
 from __future__ import annotations
 
 import asyncio
-import logging
-import sys
-from collections.abc import Callable
+import errno
+import socket
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
-from pythonjsonlogger.json import JsonFormatter
 
 from rtlab.chat.app import CHAT
 from rtlab.chat.chat import DRAIN_S
 from rtlab.errors import UsageError
+from rtlab.servers.door.http import HttpHost
+from rtlab.servers.door.limits import DoorLimits
 from rtlab.servers.signals import until_signal
 
-__all__ = ["log_as_json", "run"]
+__all__ = ["run"]
 
-SHUTDOWN_S = 5.0
-"""Seconds that requests have to end after the connections were closed."""
-WANTED = "%(asctime)s %(levelname)s %(name)s %(message)s"
-
-
-def log_as_json() -> None:
-    """Write everything that is logged to standard error, one JSON object a line."""
-    handler = logging.StreamHandler(sys.stderr)
-    renamed = {"asctime": "time", "levelname": "level", "name": "logger"}
-    handler.setFormatter(JsonFormatter(WANTED, rename_fields=renamed, datefmt="%Y-%m-%dT%H:%M:%S%z"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
+SHUTDOWN_S = 0.5
+"""Seconds that requests have to end after the connections were closed; then whoever reads a body is told that it ends,
+and has as long again. Honest clients have had the time of the drain."""
 
 
-async def run(app: web.Application, host: str, port: int, say: Callable[[str], None], drain_s: float = DRAIN_S) -> None:
+async def run(
+    app: web.Application,
+    host: str,
+    port: int,
+    say: Callable[[str], None],
+    drain_s: float = DRAIN_S,
+    limits: DoorLimits | None = None,
+) -> None:
     """Serve until SIGTERM or SIGINT, then drain and go. A second signal goes at once.
 
     Args:
         app: from `create_app`.
-        host: an address of this machine.
+        host: an address of this machine, or its name.
         port: a TCP port; 0 takes a free one.
         say: is given the address, once it listens.
         drain_s: seconds between telling clients and closing.
+        limits: how many connections there may be; `DoorLimits()` if not given.
 
     Raises:
         UsageError: the address cannot be listened on.
     """
     asked = until_signal()
-    runner = web.AppRunner(app, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
+    listeners = await _listen(host, port)
+    served = HttpHost(app, shutdown_s=SHUTDOWN_S, limits=limits)
     try:
-        site = web.TCPSite(runner, host, port)
-        try:
-            await site.start()
-        except OSError as error:
-            raise UsageError(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from None
-        name, number = runner.addresses[0][:2]
+        await served.start(listeners)
+        name, number = listeners[0].getsockname()[:2]
         say(f"http://{f'[{name}]' if ':' in name else name}:{number}")
         await asked
         hurried = until_signal()
@@ -68,4 +64,32 @@ async def run(app: web.Application, host: str, port: int, say: Callable[[str], N
         await drained
         hurried.cancel()
     finally:
-        await runner.cleanup()
+        await served.close()
+        for listener in listeners:
+            listener.close()
+
+
+async def _listen(host: str, port: int) -> Sequence[socket.socket]:
+    """Sockets for every address of a name, on one port.
+
+    Raises:
+        UsageError: there is none that can be listened on.
+    """
+    loop = asyncio.get_running_loop()
+    listeners: list[socket.socket] = []
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, _, _, _, address in dict.fromkeys(found):
+            here = (address[0], port, *address[2:])
+            try:
+                listeners.append(socket.create_server(here, family=family))
+            except OSError as error:
+                if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT} or address is found[-1][4]:
+                    raise
+            else:
+                port = listeners[0].getsockname()[1]
+    except OSError as error:
+        for listener in listeners:
+            listener.close()
+        raise UsageError(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from None
+    return listeners

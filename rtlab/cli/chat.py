@@ -47,13 +47,31 @@ class Duration(click.ParamType[float]):
 @click.option(
     "--trusted-proxy", "proxies", metavar="ADDRESS", multiple=True, help="A proxy whose X-Forwarded-For is believed."
 )
+@click.option(
+    "--per-address",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    metavar="N",
+    help="Connections of one address; this machine and trusted proxies have no such limit.",
+)
 @click.option("--dev", is_flag=True, help="For one machine: makes a secret up, and lets in whoever gives a name.")
-def serve_chat(port: int, host: str, origins: tuple[str, ...], proxies: tuple[str, ...], dev: bool) -> int:
+def serve_chat(
+    port: int, host: str, origins: tuple[str, ...], proxies: tuple[str, ...], per_address: int, dev: bool
+) -> int:
     """Run the chat until Ctrl-C or SIGTERM.
 
     The environment variable RTLAB_SECRET is what tokens are signed with: at least 32 bytes. Prints one line, the
-    address, once it listens; the log goes to standard error, one JSON object a line. SIGTERM drains: new clients are
-    refused, those that are there are told, then it ends.
+    address, once it listens. The log goes to standard error, one JSON object a line; what repeats within ten seconds is
+    summed up.
+
+    On SIGTERM it drains: new clients are refused, those that are there are told and have a second, then their
+    connections are closed. Requests that are not complete by then do not hold it up. A second SIGTERM skips the second.
+
+    It holds up to 10,000 connections, as far as it may open files, and raises its soft limit of open files towards the
+    hard one for that (ulimit -n, ulimit -Hn). When it is full, new clients wait until somebody leaves. The head of
+    a request has to arrive within 20 seconds, its body within 45; a connection that sends no request for 20 seconds is
+    closed.
     """
     secret = _secret_from_environment(dev)
     if dev and not _is_loopback(host):
@@ -64,13 +82,17 @@ def serve_chat(port: int, host: str, origins: tuple[str, ...], proxies: tuple[st
     import logging
 
     from rtlab.chat import create_app
-    from rtlab.chat.program import log_as_json, run
+    from rtlab.chat.log import log_as_json
+    from rtlab.chat.program import run
+    from rtlab.servers.door.limits import THIS_MACHINE, DoorLimits, raise_descriptor_limit
 
     log_as_json()
+    raise_descriptor_limit()
     app = create_app(secret=secret, origins=origins, dev=dev, trusted_proxies=proxies)
     if not _is_loopback(host):
         logging.getLogger("rtlab.chat").warning("tokens travel in clear: put a proxy with TLS in front")
-    asyncio.run(run(app, host, port, click.echo))
+    limits = DoorLimits(per_address=per_address, exempt=(*THIS_MACHINE, *proxies))
+    asyncio.run(run(app, host, port, click.echo, limits=limits))
     return 0
 
 

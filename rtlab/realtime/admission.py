@@ -7,12 +7,10 @@ everybody who costs something is counted by the address that it comes from. It m
 from __future__ import annotations
 
 from collections import Counter
-from ipaddress import IPv6Address, ip_address
+
+from rtlab.servers.door.limits import subscriber
 
 __all__ = ["Admission"]
-
-NETWORK_BITS = 64
-"""Bits of an IPv6 address that a provider gives to one customer (RFC 6177): the others anybody makes up."""
 
 
 class Admission:
@@ -37,14 +35,14 @@ class Admission:
         """Why nobody else may come from this address now; None if somebody may."""
         if self._limit is not None and len(self._waiting) >= self._limit:
             return f"{self._limit} clients are waiting to be let in"
-        if self._per_address is not None and self._by_address[_group(address)] >= self._per_address:
+        if self._per_address is not None and self._by_address[subscriber(address)] >= self._per_address:
             return f"{self._per_address} clients of one address are waiting to be let in"
         return None
 
     def wait(self, sid: str, address: str) -> None:
         """A session is in no namespace: it is new, or has left its last one."""
         if sid not in self._waiting:
-            self._waiting[sid] = group = _group(address)
+            self._waiting[sid] = group = subscriber(address)
             self._by_address[group] += 1
 
     def leave(self, sid: str) -> None:
@@ -54,14 +52,3 @@ class Admission:
             self._by_address[group] -= 1
             if not self._by_address[group]:
                 del self._by_address[group]
-
-
-def _group(address: str) -> str:
-    """What one customer of a provider has: an IPv4 address, or an IPv6 network."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    return str(IPv6Address(int(parsed) >> (128 - NETWORK_BITS) << (128 - NETWORK_BITS)))

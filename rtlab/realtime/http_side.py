@@ -28,6 +28,7 @@ from rtlab.realtime.polling_requests import PollingRequests
 from rtlab.realtime.refusals import Refusal, RequestRefused
 from rtlab.realtime.session import Session
 from rtlab.realtime.transports import PollingTransport, WebSocketTransport
+from rtlab.servers.door.bodies import finish, refusal_of_encoded_body
 from rtlab.wire.engineio import (
     EnginePacket,
     EnginePacketType,
@@ -59,6 +60,8 @@ class HttpSide:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request for the endpoint: a handshake, a poll, a post or an upgrade."""
+        if (refusal := refusal_of_encoded_body(request)) is not None:  # an app that others run has no door before it
+            return await finish(request, refusal)
         environ = self._environ(request)
         cut = False
         try:
@@ -70,9 +73,7 @@ class HttpSide:
             response, cut = refused.response(), refused.cut
         if not response.prepared:
             response.headers.update(self._engine._cors_headers(environ))
-        if cut:
-            await _answer_and_cut(request, response)
-        return response
+        return await finish(request, response) if cut else response
 
     async def _answer(self, request: web.Request, environ: dict[str, Any]) -> web.StreamResponse:
         if request.method == "OPTIONS":
@@ -104,14 +105,12 @@ class HttpSide:
         raise RequestRefused(Refusal.BAD_METHOD, request.method)
 
     def _check_head(self, request: web.Request) -> None:
-        """Refuse a request that is too much to keep, or to inflate, whoever sent it."""
+        """Refuse a request that is too much to keep, whoever sent it."""
         limit = self._engine.guards.max_head_bytes
         if limit is not None:
             size = len(request.path_qs) + sum(len(name) + len(value) for name, value in request.raw_headers)
             if size > limit:
                 raise RequestRefused(Refusal.HEAD_TOO_LARGE, f"{size} bytes of head", cut=True)
-        if request.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-            raise RequestRefused(Refusal.ENCODED_BODY, "a body with a content encoding", cut=True)
 
     async def _open(self, request: web.Request, environ: dict[str, Any], transport: str) -> web.StreamResponse:
         """The handshake (Engine.IO protocol v4, Handshake)."""
@@ -260,14 +259,6 @@ class HttpSide:
         return WebSocketTransport(
             ws, request, guards.max_queued_bytes, guards.compress_over, session.drop_slow_consumer
         )
-
-
-async def _answer_and_cut(request: web.Request, response: web.StreamResponse) -> None:
-    """Answer a request whose body nobody is going to read. aiohttp would read, and inflate, the rest of it."""
-    response.force_close()
-    await response.prepare(request)
-    await response.write_eof()
-    request.protocol.force_close()
 
 
 async def _next(ws: web.WebSocketResponse, session: Session) -> EnginePacket | None:

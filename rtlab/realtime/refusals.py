@@ -23,7 +23,6 @@ class Refusal(enum.Enum):
     FORBIDDEN = (403, 4, "Forbidden")
     UNSUPPORTED_VERSION = (400, 5, "Unsupported protocol version")
     TOO_LARGE = (413, 3, "Payload too large")
-    ENCODED_BODY = (415, 3, "Content encodings are not accepted")
     HEAD_TOO_LARGE = (431, 3, "Request header fields too large")
     SHUTTING_DOWN = (503, 3, "Server shutting down")
     TOO_MANY = (503, 3, "Too many clients are waiting")

@@ -171,16 +171,11 @@ def describe(app: object) -> str:
 
 
 async def _run_aiohttp(app: Any, listener: socket.socket) -> Close:
-    from aiohttp import web
+    from rtlab.servers.door.http import HttpHost
 
-    runner = web.AppRunner(app, shutdown_timeout=STOP_S)
-    try:
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
-    except BaseException:
-        await runner.cleanup()
-        raise
-    return runner.cleanup
+    host = HttpHost(app, shutdown_s=STOP_S)
+    await host.start([listener])
+    return host.close
 
 
 async def _run_socketio(server: Any, listener: socket.socket) -> Close:

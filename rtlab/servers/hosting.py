@@ -105,6 +105,10 @@ async def start(app: object, *, in_child: bool = False, port: int = 0, name: str
 
     Running the same cell again stops what its earlier run had started. Ends with the process in any case.
 
+    aiohttp apps and Socket.IO servers do not see requests whose bodies are encoded (Content-Encoding): those are
+    answered 415, since a kilobyte may become a megabyte. An app that wants to inflate bodies is run by aiohttp's own
+    `run_app`. Nor do they see requests that take too long to arrive; `rtlab.servers.door.http` has the limits.
+
     Args:
         app: an aiohttp `web.Application`; an ``async def handler(websocket)`` for the websockets library; a
             `socketio.AsyncServer` for aiohttp; an ASGI app, like FastAPI's or a `socketio.ASGIApp`, run by uvicorn; a

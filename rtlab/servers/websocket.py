@@ -19,9 +19,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rtlab.errors import HandshakeError, UsageError
-from rtlab.servers.accepting import stop_accepting
 from rtlab.servers.apps import Close
 from rtlab.servers.connection import WebSocket
+from rtlab.servers.door.acceptor import Acceptor, accept
 from rtlab.servers.options import Options
 from rtlab.wire import handshake
 from rtlab.wire.frames import CloseCode, cut_reason
@@ -50,14 +50,11 @@ class WebSocketServer:
         """Those whose handshake is done and whose handler runs."""
         self._handlers: set[asyncio.Task[None]] = set()
         self._opening: dict[_ServerSide, None] = {}  # whose handshake is not done, the oldest first
-        self._server: asyncio.Server = None  # type: ignore[assignment]  # set by start
-        self._listener: socket.socket = None  # type: ignore[assignment]  # set by start
+        self._server: Acceptor = None  # type: ignore[assignment]  # set by start
 
     async def start(self, listener: socket.socket) -> None:
         """Accept connections on a socket that listens."""
-        loop = asyncio.get_running_loop()
-        self._listener = listener
-        self._server = await loop.create_server(lambda: _ServerSide(self), sock=listener)
+        self._server = await accept(lambda: _ServerSide(self), listener)
 
     @property
     def port(self) -> int:
@@ -75,8 +72,8 @@ class WebSocketServer:
         Args:
             timeout_s: seconds that handlers and peers have before they are cut off.
         """
-        await stop_accepting(self._listener)
         self._server.close()
+        await self._server.wait_closed()
         for opening in list(self._opening):
             opening.abort()
         for connection in list(self.connections):
@@ -89,7 +86,6 @@ class WebSocketServer:
             task.cancel()
         if self._handlers:
             await asyncio.wait(self._handlers)
-        await self._server.wait_closed()
 
     def connected(self, side: _ServerSide) -> None:
         """A socket is there, and its handshake is to come. Too many: the oldest has had the most time, and goes."""

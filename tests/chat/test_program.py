@@ -1,6 +1,7 @@
 """The chat as a program: `rtlab serve chat` and `rtlab token`, as a person runs them."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -8,14 +9,19 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
 import pytest
-from deadlines import WAIT_S
+from deadlines import SCALE, WAIT_S
 
 from rtlab.chat import ChatRefusedError, connect, issue_token, verify
+from rtlab.chat.chat import DRAIN_S
+from rtlab.servers.door.http import BODY_TIMEOUT_S, HEAD_TIMEOUT_S
+from rtlab.servers.door.limits import PER_ADDRESS, SOCKETS
+from rtlab.servers.summed import INTERVAL_S
 
 RTLAB = [sys.executable, "-m", "rtlab"]
 SECRET = "a secret of the tests, longer than 32 bytes"
@@ -33,7 +39,7 @@ def run(*arguments: str, secret: str | None = SECRET) -> subprocess.CompletedPro
 
 
 @contextmanager
-def started(*arguments: str, secret: str | None = SECRET):
+def started(*arguments: str, secret: str | None = SECRET, **options):
     """A command that runs on; gives the process and the address that it printed."""
     with subprocess.Popen(
         [*RTLAB, "serve", "chat", *arguments],
@@ -41,6 +47,7 @@ def started(*arguments: str, secret: str | None = SECRET):
         stderr=subprocess.PIPE,
         text=True,
         env=environment(secret),
+        **options,
     ) as process:
         try:
             url = process.stdout.readline().strip()
@@ -105,6 +112,127 @@ def test_dev_makes_a_secret_up_and_signs_in_by_name():
         assert json.loads(body)["token"].count(".") == 2
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_S) == 0
+
+
+def connection(url: str, begun: bytes = b"") -> socket.socket:
+    client = socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=WAIT_S)
+    client.sendall(begun)
+    return client
+
+
+def log_of(process: subprocess.Popen) -> list[dict]:
+    """Ends it; gives its log, of which each line has to be one JSON object."""
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(WAIT_S) == 0
+    return [json.loads(line) for line in process.stderr]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_out_of_descriptors_it_pauses_and_says_so_once():
+    import resource
+
+    def few():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+
+    with started(preexec_fn=few) as (process, url):
+        inside = [connection(url) for _ in range(100)]
+        newcomer = connection(url, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        for each in inside:
+            each.close()
+        assert newcomer.recv(15) == b"HTTP/1.1 200 OK", "it waited, and was not lost"
+        newcomer.close()
+        said = [entry["message"] for entry in log_of(process)]
+    assert sum("accepting pauses" in each for each in said) == 1
+    assert sum("accepting goes on" in each for each in said) == 1
+    assert len(said) < 6
+
+
+def test_this_machine_may_have_many_connections():
+    with started("--per-address", "2") as (process, url):
+        clients = [connection(url, b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n") for _ in range(20)]
+        assert [each.recv(15) for each in clients] == [b"HTTP/1.1 200 OK"] * 20
+        for each in clients:
+            each.close()
+        log_of(process)
+
+
+JSON_POST = b"POST /sign-in HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+REFUSED = {
+    "no HTTP": b"hello world\r\n\r\n",
+    "TLS": bytes.fromhex("16030100c8010000c40303") + bytes(100) + b"\r\n\r\n",
+    "a long field": b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+    "a Host that is none": JSON_POST.replace(b"localhost", b"localhost:99999999") + b"Content-Length: 2\r\n\r\n{}",
+    "two lengths": JSON_POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nab",
+    "a bad chunk": JSON_POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "an encoded body": JSON_POST + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nab",
+    "no such session": b"GET /socket.io/?EIO=4&transport=polling&sid=none HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a foreign origin": b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: a\r\nOrigin: http://b\r\n\r\n",
+    "an upload that ends": None,
+}
+
+
+def refused(url: str, request: bytes | None) -> None:
+    if request is None:
+        connection(url, JSON_POST + b"Content-Length: 100\r\n\r\n{").close()
+        return
+    with connection(url, request) as client:
+        assert client.recv(20)[9:10] == b"4", request
+
+
+def test_refused_requests_leave_a_few_lines():
+    with started("--dev") as (process, url):
+        for request in REFUSED.values():
+            for _ in range(100):
+                refused(url, request)
+        log = log_of(process)
+    assert len(json.dumps(log)) < 25_000, "some lines for each kind, and not one for each request"
+    assert not [each for each in log if "exc_info" in each]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", REFUSED)
+def test_ten_thousand_refused_requests_leave_some_kilobytes(kind):
+    with started("--dev") as (process, url):
+        for _ in range(10_000):
+            refused(url, REFUSED[kind])
+        log = log_of(process)
+    assert len(json.dumps(log)) < 40_000
+    assert not [each for each in log if "exc_info" in each]
+
+
+SLOW = {
+    "half a head": b"POST /sign-in HTTP/1.1\r\nHost: loc",
+    "a body that is read": JSON_POST + b"Content-Length: 1000\r\n\r\n{",
+    "a body that is not": b"POST /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{",
+    "an answer that is not": b"GET /socket.io.js HTTP/1.1\r\nHost: localhost\r\n\r\n" * 500,
+}
+
+
+def test_slow_clients_do_not_hold_it_up():
+    """They drip for longer than it drains and closes, and for less than the five seconds that it used to wait."""
+    with started("--dev") as (process, url):
+        clients = [connection(url, begun) for begun in SLOW.values() for _ in range(5)]
+        ask(f"{url}/health")
+        process.send_signal(signal.SIGTERM)
+        drips = 0
+        while process.poll() is None and drips < 45 * SCALE:
+            for each in clients:
+                with contextlib.suppress(OSError):
+                    each.send(b" ")
+            time.sleep(0.1)
+            drips += 1
+        assert process.poll() == 0, f"it still waits after {drips} bytes"
+        for each in clients:
+            each.close()
+        assert all(json.loads(line) for line in process.stderr)
+
+
+def test_the_help_tells_what_it_does():
+    said = " ".join(run("serve", "chat", "--help").stdout.split())
+    deadlines = f"within {HEAD_TIMEOUT_S:g} seconds, its body within {BODY_TIMEOUT_S:g}"
+    for each in (f"{SOCKETS:,} connections", deadlines, f"[default: {PER_ADDRESS};", "ulimit -n"):
+        assert each in said
+    assert (DRAIN_S, INTERVAL_S) == (1, 10), "a second; ten seconds"
 
 
 @pytest.mark.parametrize(
