@@ -2,7 +2,7 @@
 
 A frame, from a client's socket to its handler and back (our own server, chapter 03):
 
-1. ``door/acceptor.py`` accepts the connection for `websocket`, which does the handshake through ``rtlab.wire.handshake``;
+1. ``door/acceptor.py`` accepts for `websocket`, which does the handshake through ``rtlab.wire.handshake``;
 2. `channel` takes the bytes from asyncio and gives them to ``rtlab.wire.protocol.Connection``, a batch a turn;
 3. there ``wire/frames.py`` cuts frames, ``wire/assembling.py`` makes messages of them (``wire/deflate.py`` inflates);
 4. `inbox` keeps the message until the handler takes it, and decoding stops while it is full; `pings` takes the pongs;

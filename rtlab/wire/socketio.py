@@ -121,9 +121,9 @@ class Decoder:
     Args:
         max_attachments: that a packet may have.
         max_id_digits: that an acknowledgement id may have.
-        lone_surrogates: whether an event may hold half a surrogate pair as JSON escapes it, ``"\\ud83d"``: valid JSON
-            (RFC 8259 §8.2), which a client makes by cutting a text through an emoji. A server that takes it can answer
-            that one event, where an error would cost the client its connection; it must not send it on as it is.
+        lone_surrogates: whether data may hold half a surrogate pair as JSON escapes it, ``"\\ud83d"``: valid JSON
+            (RFC 8259 §8.2), which a client makes by cutting a text through an emoji. A server that takes it can refuse
+            that one packet, where an error would cost the client its connection; it must not send it on as it is.
     """
 
     def __init__(
@@ -201,8 +201,7 @@ class Decoder:
         if not text.isascii():
             _refuse_surrogates(text)
         plain = _PLAIN.get(type_, type_)
-        halves = self.lone_surrogates and plain is PacketType.EVENT
-        data = _parse(text, end, lone_surrogates=halves) if end < len(text) else None
+        data = _parse(text, end, lone_surrogates=self.lone_surrogates) if end < len(text) else None
         packet = Packet(plain, namespace or "/", data, int(digits) if digits else None)
         check(packet)
         if count is not None:

@@ -20,6 +20,7 @@ from eventually import until
 import rtlab
 from rtlab.chat import CHAT, Limits, connect, create_app
 from rtlab.instruments.relay import Relay
+from rtlab.instruments.turns import Turns
 from rtlab.servers.accepting import stop_accepting
 
 pytestmark = pytest.mark.timeout(WAIT_S * 4)
@@ -33,6 +34,7 @@ class Line:
     def __init__(self, port: int) -> None:
         self._upstream = ("127.0.0.1", port)
         self._relays: list[Relay] = []
+        self._turns = Turns()
 
     async def open(self) -> str:
         """Gives the address on this side."""
@@ -41,7 +43,7 @@ class Line:
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def _accepted(self) -> asyncio.Protocol:
-        self._relays.append(Relay(self, self._upstream))
+        self._relays.append(Relay(self, self._upstream, self._turns))
         return self._relays[-1].client
 
     async def cut(self) -> None:
@@ -58,8 +60,15 @@ class Line:
 
     # What a relay tells
 
+    def portion(self, *_: Any) -> int:
+        """Everything at once."""
+        return 2**20
+
     def receive(self, *_: Any) -> None:
         """It goes on as it came."""
+
+    def left_over(self, *_: Any) -> None:
+        """What comes after the end goes nowhere."""
 
     def end(self, *_: Any) -> None:
         """So does an end."""
