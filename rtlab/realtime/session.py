@@ -172,8 +172,8 @@ class Session:
             self.body_timeout.reschedule(0)  # that is now: nobody waits for the rest of a body
         if self.upgrading is not None and not self.probed:
             self.upgrading.abort()  # the client still polls, and hears it there; later it waits for the upgrade's end
-        elif self.upgrading is not None:
-            self.upgrading.stop_reading()
+        elif self.upgrading is not None and reason == Reason.SHUTTING_DOWN:
+            self.upgrading.stop_reading()  # nobody waits for the rest of an upgrade
         if isinstance(self.transport, WebSocketTransport):
             self._hanging_up = self._owner.spawn(self.transport.close(self.close_code, why or reason))
         else:

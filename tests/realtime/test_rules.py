@@ -5,7 +5,7 @@ import pytest
 from rtlab.errors import ProtocolError, ReservedRoomError
 from rtlab.realtime import Guards
 from rtlab.realtime.limits import SOCKET_ID_PREFIX
-from rtlab.realtime.message import Message
+from rtlab.realtime.message import PACKET_BYTES, Message
 from rtlab.realtime.rules import PendingMessages, event_name, match_arguments, refuse_socket_id, target_of
 from rtlab.wire.socketio import Packet, PacketType
 
@@ -79,7 +79,7 @@ def test_a_connect_handler_gets_what_it_takes(handler, takes):
 
 def test_what_is_held_has_a_bound():
     overflows = []
-    held = PendingMessages(10, lambda: overflows.append(1))
+    held = PendingMessages(PACKET_BYTES + 10, lambda: overflows.append(1))
     for _ in range(5):
         held.add(Message("4" * 6))
     assert len(held.messages) == 2, "the one that passes the limit is the last"
