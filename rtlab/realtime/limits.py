@@ -1,6 +1,26 @@
 """The limits of the Socket.IO server: constants, each with its unit and its reason.
 
 What lives here: numbers. Those that an application may change are the defaults of `guards.Guards`.
+
+What one client costs at most, by default, in bytes of memory, besides what aiohttp and the kernel hold of a connection
+(two reads of 256 KiB, and the largest message):
+
+=====================================  =====================  =========================================================
+what                                   at most                bounded by
+=====================================  =====================  =========================================================
+a client that is in no namespace       150 KB                 `UNADMITTED_BYTES` and `HEAD_BYTES`, the latter some five
+                                                              times: as bytes, as text, and in the environment
+all of these together                  600 MB; 150 MB of one  `MAX_UNADMITTED` and `MAX_UNADMITTED_PER_ADDRESS`
+                                       address
+messages that wait for handlers        1 MiB and one message  `INBOX_BYTES`, `INBOX_MESSAGES`; as text, a message of
+                                                              emoji takes four times ``max_http_buffer_size``
+messages that handlers have            1 MiB and one message  `HANDLERS_BYTES`, `MAX_HANDLERS`; and what is made of them
+a packet whose attachments are         four times the         `PACKET_MESSAGES`; and the one that is too much
+missing                                largest message
+what waits for a client that is slow   4 MiB and one message  `MAX_QUEUED_BYTES`
+names of namespaces                    100 KB                 `MAX_NAMESPACES`, `NAMESPACE_LENGTH`
+a client that has ended                nothing                the cyclic collector is not waited for
+=====================================  =====================  =========================================================
 """
 
 from __future__ import annotations
@@ -25,6 +45,7 @@ __all__ = [
     "NAMESPACE_LENGTH",
     "PACKETS_PER_PYTHON_GET",
     "PACKETS_PER_S",
+    "PACKET_MESSAGES",
     "SOCKET_ID_PREFIX",
     "TURN_S",
     "UNADMITTED_BYTES",
@@ -56,6 +77,8 @@ INBOX_MESSAGES = 64
 INBOX_BYTES = 1024 * 1024
 """Bytes of memory that these messages take. The one that reaches it is the last: as text it takes up to four times
 ``max_http_buffer_size``."""
+PACKET_MESSAGES = 4
+"""How many times ``max_http_buffer_size`` a packet may have with all its attachments."""
 MAX_HANDLERS = 256
 """Handlers of one client's events that are at work at the same time. Then its next event waits."""
 HANDLERS_BYTES = 1024 * 1024

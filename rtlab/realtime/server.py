@@ -1,4 +1,4 @@
-"""A Socket.IO server for aiohttp without the gaps of python-socketio.
+"""A Socket.IO server for aiohttp that closes gaps of python-socketio.
 
 What lives here: `Server`, which takes the place of `socketio.AsyncServer(...)`. It applies the guards; the rules
 themselves are in `rules`, the switches in `guards`, who is let in in `namespace_gate`, the sessions below in `engine`.
@@ -20,10 +20,12 @@ from rtlab.realtime.endings import Reason
 from rtlab.realtime.engine import Engine, errors_log
 from rtlab.realtime.fanout import guarded
 from rtlab.realtime.guards import Guards
+from rtlab.realtime.limits import PACKET_MESSAGES
 from rtlab.realtime.message import Message
 from rtlab.realtime.namespace_gate import EXCHANGE, ClientState, NamespaceGate
 from rtlab.realtime.packets import packet_class
 from rtlab.realtime.rules import event_name, refuse_socket_id, target_of
+from rtlab.wire.frames import CloseCode
 from rtlab.wire.socketio import Packet, PacketType, namespace_of
 
 __all__ = ["Server"]
@@ -37,7 +39,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
 
     Args:
         client_manager, logger, json, async_handlers, namespaces: as in `socketio.AsyncServer`.
-        guards: what it guards against; `Guards()` closes every gap.
+        guards: what it guards against; all that there are if not given. What it does not: see SECURITY.md.
         serializer: "default" or "msgpack", for all clients.
         **options: those of `socketio.AsyncServer` and `engineio.AsyncServer`. Times are in seconds.
 
@@ -203,6 +205,9 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             await self._handle_packet(eio_sid, client, packet, held)
         elif client.reader.incomplete is not None:
             self._expect_asked(client, client.reader.incomplete.namespace)
+            if client.held > (most := PACKET_MESSAGES * self.eio.max_http_buffer_size):
+                problem = f"expected at most {most} bytes with all attachments"
+                raise ProtocolError(problem, rule=EXCHANGE, code=CloseCode.TOO_BIG)
 
     def _expect_asked(self, client: ClientState, namespace: str) -> None:
         """Whoever says something in a namespace has asked to be let in before."""

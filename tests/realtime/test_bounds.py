@@ -168,6 +168,25 @@ async def test_an_attachment_has_no_place_before_its_namespace_is_joined(seriali
         assert "expected a CONNECT first" in client.transport.raw.close_reason
 
 
+async def test_a_packet_has_a_limit_with_all_its_attachments():
+    async with serving(max_http_buffer_size=100_000) as (sio, lab, _):
+        taken = []
+        sio.on("take", lambda sid, *data: taken.append(list(map(len, data))))
+        for count in (3, 6):
+            client = await lab.client()
+            holes = ",".join(f'{{"_placeholder":true,"num":{number}}}' for number in range(count))
+            with suppress(ConnectionClosed):
+                await client.say(f'5{count}-["take",{holes}]')
+                for _ in range(count):
+                    await client.say(b"x" * 90_000)
+            if count == 3:
+                await echoes(client)
+            else:
+                await client.transport.ends(within_s=WAIT_S)
+                assert "with all attachments" in client.transport.raw.close_reason
+        assert taken == [[90_000] * 3]
+
+
 async def test_a_megabyte_for_a_namespace_that_was_not_joined_is_not_parsed():
     async with serving() as (_, lab, _journal):
         client = await lab.client()
