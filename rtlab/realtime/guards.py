@@ -22,6 +22,7 @@ from rtlab.realtime.limits import (
     MAX_UNADMITTED,
     MAX_UNADMITTED_PER_ADDRESS,
     PACKETS_PER_S,
+    WORK_SHARE,
 )
 from rtlab.wire.socketio import MAX_ATTACHMENTS
 
@@ -83,6 +84,8 @@ class Guards:
     """Packets of one connection per second. Four seconds' worth may come at once; then it is read more slowly."""
     bytes_per_s: float | None = BYTES_PER_S
     """Bytes of one connection per second, in the same way."""
+    work_share: float | None = WORK_SHARE
+    """Share of a processor core that reading the large packets of one connection takes. Then it waits."""
     max_handlers: int | None = MAX_HANDLERS
     """Handlers of one client's events at the same time. Then its next event waits, and reading from it pauses."""
     max_namespaces: int | None = MAX_NAMESPACES
@@ -120,7 +123,7 @@ class Guards:
             name_unknown_namespaces=False, empty_target_is_nobody=False, reserve_socket_ids=False,
             max_queued_bytes=None, real_peer_address=False, whole_ping_interval=False, max_packets_per_payload=None,
             bound_unadmitted=False, max_unadmitted=None, max_unadmitted_per_address=None, packets_per_s=None,
-            bytes_per_s=None, max_handlers=None, max_namespaces=None, max_head_bytes=None,
+            bytes_per_s=None, work_share=None, max_handlers=None, max_namespaces=None, max_head_bytes=None,
         )  # fmt: skip
 
     def without(self, *names: str) -> Guards:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
+from contextlib import suppress
 
 from rtlab.errors import ProtocolError
-from rtlab.realtime.budgets import PacketBudget
+from rtlab.realtime.budgets import Bucket, PacketBudget
 from rtlab.realtime.guards import Guards
 from rtlab.realtime.limits import (
     BURST_S,
@@ -22,6 +23,7 @@ from rtlab.realtime.limits import (
     UNADMITTED_BYTES,
     UNADMITTED_PACKET_BYTES,
     UNADMITTED_PACKETS,
+    WORK_BURST_S,
 )
 from rtlab.wire.frames import CloseCode
 
@@ -64,6 +66,9 @@ class Intake:
         self._guards = guards
         self._loop = asyncio.get_running_loop()
         self._budget = PacketBudget(guards.packets_per_s, guards.bytes_per_s, BURST_S, self._loop.time())
+        share = guards.work_share
+        self._work = Bucket(share, WORK_BURST_S, self._loop.time()) if share else None
+        self._rest_s = 0.0
         self._messages: deque[tuple[str | bytes, int]] = deque()
         self._held = 0
         self._packets = self._bytes = 0  # before it was admitted; then, those that are not charged yet
@@ -136,14 +141,26 @@ class Intake:
     async def wait(self, seconds: float) -> None:
         """Wait until there is room for more, so many seconds at least; not if it is closed."""
         if seconds:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._closed.wait()
-            except TimeoutError:
-                pass
+            await self._pause(seconds)
         while self.full and not self._closed.is_set():
             self._room.clear()
             await self._room.wait()
+
+    def worked(self, seconds: float) -> None:
+        """So long it has taken to read a packet. What is more than the client's share is waited for in `rest`."""
+        if self._work is not None:
+            self._rest_s = self._work.debt(self._loop.time(), seconds)
+
+    async def rest(self) -> None:
+        """Wait until others have had as much of the processor as they are due; not if it is closed."""
+        seconds, self._rest_s = self._rest_s, 0.0
+        if seconds:
+            await self._pause(seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closed.wait()
 
     async def begin_handler(self, held: int) -> None:
         """A handler begins, once few enough of the client's are at work; once it is closed, at once.

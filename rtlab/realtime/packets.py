@@ -18,6 +18,8 @@ from rtlab.wire.socketio import Decoder, Packet, from_fields
 __all__ = ["Reader", "packet_class", "reader"]
 
 PARSER = "socket.io-msgpack-parser"
+UNDEFINED = (0, b"\0")
+"""JavaScript's undefined, as an extension of MessagePack (notepack.io)."""
 SURROGATES = "surrogatepass"
 """How half a surrogate pair is read and written: JavaScript has such texts, and sends them. It is for an application to
 refuse one, to whoever sent it; not for the parser, which can only end the connection."""
@@ -66,10 +68,13 @@ class MessagePackReader:
         if isinstance(frame, str):
             raise ProtocolError("expected MessagePack, got text", rule=PARSER)
         try:
-            fields = msgpack.unpackb(frame, ext_hook=self._ext_hook, strict_map_key=False, unicode_errors=SURROGATES)
+            fields = msgpack.unpackb(frame, ext_hook=self._extension, strict_map_key=False, unicode_errors=SURROGATES)
         except Exception as error:  # noqa: BLE001 - msgpack has many, and an ext_hook of the application any
             raise ProtocolError(f"expected MessagePack: {type(error).__name__}", rule=PARSER) from None
-        return from_fields(fields)
+        return from_fields(fields, undefined_read=True)
+
+    def _extension(self, code: int, data: bytes) -> Any:
+        return None if (code, data) == UNDEFINED else self._ext_hook(code, data)
 
 
 def packet_class(serializer: Any) -> Any:

@@ -233,6 +233,7 @@ class Session:
                     except ProtocolError as error:
                         self.violate(error)
                     await self._turn.end()
+                    await self.intake.rest()
             except asyncio.CancelledError:
                 if not self.closed:
                     raise

@@ -8,21 +8,16 @@ import base64
 import os
 import random
 import socket
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import aiohttp
 import msgpack
-import psutil
 import pytest
-import socketio
 from deadlines import WAIT_S
-from eventually import until
-from realtime.hostile_figures import note, table
+from realtime.hostile_figures import table
+from realtime.watched import watched
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
-
-import rtlab
 
 __all__ = ["table"]
 
@@ -168,152 +163,73 @@ async def over_tcp(url, hostile):
         await writer.wait_closed()
 
 
-@asynccontextmanager
-async def honest(url, serializer, name, transport, heard):
-    """A client that says numbers to all as fast as they are acknowledged, until the end; gives how many."""
-    client = socketio.AsyncClient(serializer=serializer, handle_sigint=False, reconnection=False)
-    client.on("said", lambda data: heard[name].append(tuple(data)))
-    await client.connect(url, auth={"name": "honest"}, transports=[transport])
-    over, said = asyncio.Event(), []
-
-    async def talk():
-        while not over.is_set():
-            assert await client.call("say", (name, len(said)), timeout=WAIT_S) == "ok"
-            said.append(len(said))
-
-    talking = asyncio.create_task(talk())
-    yield client, said
-    over.set()
-    await talking
-    await until(lambda: sum(who == name for who, _ in heard[name]) >= len(said))
-    await client.disconnect()
-
-
 @pytest.mark.parametrize("serializer", SERIALIZERS)
 @pytest.mark.parametrize(
     "items", [pytest.param(1_000), pytest.param(12_000, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 )
 async def test_nonsense_hurts_nobody_but_whoever_sends_it(serializer, items, monkeypatch):
     print(f"RTLAB_HOSTILE_SEED={SEED}")
-    monkeypatch.chdir(Path(__file__).parent)
-    heard = {"alice": [], "bob": []}
     attacks = [over_websocket, over_polling, over_tcp]
     connections = iter(range(items // PER_CONNECTION))
-    async with rtlab.serve(f"hostile_app:{SERIALIZERS[serializer]}", in_child=True) as server:
-        process = psutil.Process(server.child.pid)
-        async with (
-            honest(server.url, serializer, "alice", "websocket", heard) as (alice, alices),
-            honest(server.url, serializer, "bob", "polling", heard) as (_, bobs),
-        ):
-            before = process.memory_info().rss
+    what = f"{items:,} pieces of nonsense, {serializer}"
+    async with watched(monkeypatch, what, SERIALIZERS[serializer], serializer, GROWTH_MIB) as (seen, _):
 
-            async def attack():
-                for number in connections:
-                    async with asyncio.timeout(WAIT_S):
-                        await attacks[number % len(attacks)](server.url, Hostile(SEED + number, serializer))
+        async def attack():
+            for number in connections:
+                async with asyncio.timeout(WAIT_S):
+                    await attacks[number % len(attacks)](seen.server.url, Hostile(SEED + number, serializer))
 
-            await asyncio.gather(*(attack() for _ in range(AT_ONCE)))
-
-            async def only_the_honest():  # those who never connected are closed in time
-                return await alice.call("sessions") == 2
-
-            await until(only_the_honest)
-            after = process.memory_info().rss
-        assert server.running
-    honest_messages = f"honest messages: {len(alices):,} over WebSocket, {len(bobs):,} over polling"
-    note(f"{items:,} pieces of nonsense, {serializer}", before, max(before, after), after, honest_messages)
-    assert (after - before) / 2**20 < GROWTH_MIB
-    for name, said in (("alice", alices), ("bob", bobs)):
-        assert len(said) > 0
-        for listener in heard.values():
-            numbers = [number for who, number in listener if who == name]
-            assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "once each, in order"
-        assert [number for who, number in heard[name] if who == name] == said
+        await asyncio.gather(*(attack() for _ in range(AT_ONCE)))
 
 
 async def test_500_clients_that_never_speak_are_gone_in_time(monkeypatch):
-    monkeypatch.chdir(Path(__file__).parent)
-    async with rtlab.serve("hostile_app:in_json", in_child=True) as server:
-        process = psutil.Process(server.child.pid)
-        client = socketio.AsyncClient(handle_sigint=False)
-        await client.connect(server.url, auth={"name": "honest"}, transports=["websocket"])
-        before = process.memory_info().rss
-        url = f"{server.ws_url}/socket.io/?EIO=4&transport=websocket"
+    async with watched(monkeypatch, "500 silent clients", growth_mib=GROWTH_MIB) as (seen, _):
+        url = f"{seen.server.ws_url}/socket.io/?EIO=4&transport=websocket"
         silent = [await connect(url, compression=None, ping_interval=None) for _ in range(500)]
         for ws in silent:
             async with asyncio.timeout(WAIT_S):
                 await ws.wait_closed()
             assert ws.close_code == 1008
-        assert await client.call("sessions") == 1
-        after = process.memory_info().rss
-        note("500 silent clients", before, max(before, after), after)
-        assert (after - before) / 2**20 < GROWTH_MIB
-        await client.disconnect()
 
 
 @pytest.mark.parametrize("seconds", [pytest.param(2), pytest.param(20, marks=pytest.mark.long)])
 async def test_a_slow_reader_costs_its_limit_and_then_its_connection(seconds, monkeypatch):
-    """It reads less than 1 MB/s, and more than that is sent to it; the honest client waits for nothing."""
-    monkeypatch.chdir(Path(__file__).parent)
-    async with rtlab.serve("hostile_app:in_json", in_child=True) as server:
-        process = psutil.Process(server.child.pid)
-        client = socketio.AsyncClient(handle_sigint=False)
-        await client.connect(server.url, auth={"name": "honest"}, transports=["websocket"])
+    """It reads less than 1 MB/s, and more than that is sent to it; the honest clients wait for nothing."""
+    async with watched(monkeypatch, f"a slow reader, {seconds} s", growth_mib=GROWTH_MIB) as (seen, _):
         raw = socket.socket()
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32_768)
-        raw.connect(("127.0.0.1", server.port))
-        url = f"{server.ws_url}/socket.io/?EIO=4&transport=websocket"
-        before = process.memory_info().rss
+        raw.connect(("127.0.0.1", seen.server.port))
+        url = f"{seen.server.ws_url}/socket.io/?EIO=4&transport=websocket"
         async with connect(url, sock=raw, compression=None, ping_interval=None, max_queue=1) as slow:
             await slow.recv()
             await slow.send("40")
             await slow.recv()
-            read, most, began = 0, 0, asyncio.get_running_loop().time()
 
             async def trickle():
-                nonlocal read
                 with suppress(WebSocketException):
                     while True:
-                        read += len(await slow.recv())
+                        await slow.recv()
                         await asyncio.sleep(0.1)  # 20 kB ten times a second
 
             reading = asyncio.create_task(trickle())
-            calls = 0
+            began = asyncio.get_running_loop().time()
             while asyncio.get_running_loop().time() < began + seconds:
-                await client.call("flood", 20_000)
-                calls += 1
-                most = max(most, process.memory_info().rss)
-            assert await client.call("sessions") == 1, "the slow one was cut off"
+                await seen.honest.call("flood", 20_000)
+            await seen.alone()  # the slow one was cut off
             slow.transport.abort()
             await reading
-        told = f"{calls:,} messages of 20 kB, of which it read {read / 1000:.0f} kB"
-        note(f"a slow reader, {seconds} s", before, most, process.memory_info().rss, told)
-        assert (most - before) / 2**20 < GROWTH_MIB
-        await client.disconnect()
 
 
 async def test_a_flood_of_polling_is_answered(monkeypatch):
-    monkeypatch.chdir(Path(__file__).parent)
-    async with rtlab.serve("hostile_app:in_json", in_child=True) as server, aiohttp.ClientSession() as http:
-        process = psutil.Process(server.child.pid)
-        before = process.memory_info().rss
-        statuses = []
+    statuses = []
+    async with watched(monkeypatch, "a flood of polling", growth_mib=GROWTH_MIB) as (_, lab):
         for _ in range(20):
-            query = {"EIO": "4", "transport": "polling"}
-            async with http.get(f"{server.url}/socket.io/", params=query) as response:
-                query["sid"] = (await response.text()).split('"')[3]
+            session = await lab.polling()
             requests = [
-                *(
-                    http.post(f"{server.url}/socket.io/", params=query, data="\x1e".join(["3"] * 9_999))
-                    for _ in range(5)
-                ),
-                *(http.get(f"{server.url}/socket.io/", params=query) for _ in range(5)),
-                http.get(f"{server.url}/socket.io/", params=query | {"sid": "nobody"}),
+                *(session.post("\x1e".join(["3"] * 9_999)) for _ in range(5)),
+                *(session.get() for _ in range(5)),
+                lab.request("GET", **session.query | {"sid": "nobody"}),
             ]
             async with asyncio.timeout(WAIT_S):
                 statuses += [each.status for each in await asyncio.gather(*requests)]
-        after = process.memory_info().rss
-        note("a flood of polling", before, max(before, after), after, f"{len(statuses)} requests")
-        assert set(statuses) <= {200, 400}
-        assert (after - before) / 2**20 < GROWTH_MIB
-        assert server.running
+    assert set(statuses) <= {200, 400}

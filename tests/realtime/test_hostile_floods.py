@@ -5,17 +5,14 @@ import gzip
 import json
 import zlib
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
-import psutil
 import pytest
-import socketio
 from deadlines import WAIT_S
 from eventually import until
 from realtime.conformance.lab import Client
-from realtime.hostile_figures import note, table
-from realtime.serving import lab_of
+from realtime.hostile_figures import table
+from realtime.watched import watched
 from websockets.asyncio.client import connect as connect_websocket
 from websockets.exceptions import ConnectionClosed
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
@@ -28,67 +25,10 @@ __all__ = ["table"]
 
 LIMIT = 500_000
 """Bytes that the server keeps for one client: what ``hostile_app`` sets."""
+ALICE_AND_BOB = 1 + 2
+"""Connections that the honest two have: a WebSocket, and a GET and a POST."""
 MESSAGE = 100_000
 """Bytes of a message or a body that the server takes: what ``hostile_app`` sets."""
-GROWTH_MIB = 60
-"""What the server may have more: a hundred times what it keeps for one client, and a fraction of what is sent."""
-MIB = 2**20
-
-
-class Watched:
-    """A server in a process of its own, and an honest client that asks it something all the time."""
-
-    def __init__(self, server, honest):
-        self.server = server
-        self.honest = honest
-        self.process = psutil.Process(server.child.pid)
-        self.before = self.most = self.process.memory_info().rss
-        self.asked = 0
-        self.over = False
-
-    async def ask(self):
-        while not self.over:  # cancelled alone, it may go on: on 3.11 wait_for can swallow that
-            assert await self.honest.call("take", self.asked, timeout=WAIT_S) == self.asked + 1
-            self.asked += 1
-            self.most = max(self.most, self.process.memory_info().rss)
-
-    async def asked_more(self):
-        asked = self.asked
-        await until(lambda: self.asked >= asked + 3)
-
-    async def alone(self):
-        async def is_alone():
-            return await self.honest.call("sessions") == 1
-
-        await until(is_alone)
-
-    def connections(self):
-        return sum(each.status != "LISTEN" for each in self.process.net_connections("tcp"))
-
-
-@asynccontextmanager
-async def watched(monkeypatch, what, app="in_json"):
-    monkeypatch.chdir(Path(__file__).parent)
-    async with rtlab.serve(f"hostile_app:{app}", in_child=True) as server:
-        honest = socketio.AsyncClient(handle_sigint=False, reconnection=False)
-        await honest.connect(server.url, auth={"name": "honest"}, transports=["websocket"])
-        seen = Watched(server, honest)
-        asking = asyncio.create_task(seen.ask())
-        try:
-            async with lab_of(server) as lab:
-                yield seen, lab
-                await seen.asked_more()
-            await seen.alone()
-        finally:
-            seen.over = True
-            asking.cancel()
-            with suppress(asyncio.CancelledError):
-                await asking
-        assert server.running
-        after = seen.process.memory_info().rss
-        note(what, seen.before, seen.most, after, f"{seen.asked:,} answers to the honest client")
-        assert (seen.most - seen.before) / MIB < GROWTH_MIB
-        await honest.disconnect()
 
 
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
@@ -101,9 +41,9 @@ async def test_a_reader_that_stops_is_cut_off_for_real(transport, monkeypatch):
             silent.transport.raw.transport.pause_reading()
         async with asyncio.timeout(WAIT_S):
             sent = 0
-            while await seen.honest.call("flood", 20_000) > 1:
+            while await seen.honest.call("flood", 20_000) > 2:
                 sent += 1
-        await until(lambda: seen.connections() <= 1)
+        await until(lambda: seen.connections() <= ALICE_AND_BOB)
         assert sent * 20_000 >= LIMIT
         assert "closed, slow consumer" in "\n".join(seen.server.child.log.tail())
         if transport == "websocket":
@@ -133,6 +73,40 @@ async def test_a_flood_on_a_websocket(kind, monkeypatch):
                     break
             await seen.asked_more()
             transport.abort()
+
+
+KINDS = {
+    "CONNECT to nowhere": Frame(Opcode.TEXT, b"40/nowhere,"),
+    "events": Frame(Opcode.TEXT, b'42["take",1]'),
+    "events that nobody handles": Frame(Opcode.TEXT, b'42["what",{}]'),
+    "JSON of 90 kB": Frame(Opcode.TEXT, b'42["what",' + b"[],".join([b"["] + [b""] * 28_000) + b"[]]]"),
+    "WebSocket PING": Frame(Opcode.PING, b"x" * 125),
+    "PONG": Frame(Opcode.TEXT, b"3"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_eight_connections_that_flood(kind, monkeypatch):
+    """They have been let in, and send as fast as they are read, until the honest two have said fifty things more."""
+    frame = KINDS[kind].serialize(mask=True)
+    async with watched(monkeypatch, f"eight times {kind}") as (seen, lab):
+        clients = [await lab.client() for _ in range(8)]
+        data, over = frame * max(1, 50_000 // len(frame)), False
+
+        async def flood(client):
+            raw = client.transport.raw
+            raw.transport.pause_reading()
+            while not over and not raw.transport.is_closing():
+                if raw.transport.get_write_buffer_size() < 1_000_000:
+                    raw.transport.write(data)
+                await asyncio.sleep(0.005)
+            raw.transport.abort()
+
+        floods = [asyncio.create_task(flood(client)) for client in clients]
+        so_far = [each.said for each in seen.people]
+        await until(lambda: all(each.said >= said + 50 for each, said in zip(seen.people, so_far, strict=True)))
+        over = True
+        await asyncio.gather(*floods)
 
 
 async def test_a_message_in_fragments_has_one_limit(monkeypatch):
@@ -248,7 +222,7 @@ const answers = Array.from({ length: count }, (_, n) => socket.emitWithAck("take
 const got = await Promise.all(answers);
 socket.disconnect();
 const other = io(url, { transports: ["websocket"], forceNew: true });
-while ((await other.emitWithAck("sessions")) > 2); // the POST that says so takes its time
+while ((await other.emitWithAck("sessions")) > 3); // the POST that says so takes its time
 return got.every((value, n) => value === n + 1) ? got.length : got.findIndex((value, n) => value !== n + 1);
 """
 
