@@ -104,7 +104,7 @@ LARGE_PACKET_BYTES = 1024
 """Characters or bytes from which a packet is large. Smaller ones are counted, and each costs some 10 µs."""
 BURST_S = 4.0
 """Seconds of that which may come at once."""
-TURN_S = 0.005
+TURN_S = 0.001
 """Seconds of work for one client after which others have their turn. One packet is not interrupted."""
 UNADMITTED_BYTES = 32 * 1024
 """Bytes that a client may send until it is let into a namespace."""
