@@ -174,6 +174,7 @@ class HttpSide:
             return await self._read(request, session, ws, socket)
         # It went wrong, and the session goes on with polling; or it was closed meanwhile, and the client hears it here.
         await socket.close(session.close_code, session.closed or "expected a probe, then an upgrade")
+        socket.forget_error()
         return ws
 
     async def _read(
@@ -203,6 +204,7 @@ class HttpSide:
         finally:
             session.close(reason)
         await session.wait_closed()
+        socket.forget_error()
         return ws
 
     def _environ(self, request: web.Request) -> dict[str, Any]:

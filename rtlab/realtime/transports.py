@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from types import TracebackType
 
 from aiohttp import web
 
@@ -24,7 +24,7 @@ from rtlab.realtime.limits import CLOSE_S
 from rtlab.realtime.message import Message
 from rtlab.wire.frames import cut_reason
 
-__all__ = ["GET_BYTES", "PollingTransport", "WebSocketTransport"]
+__all__ = ["GET_BYTES", "PollingTransport", "Reading", "WebSocketTransport"]
 
 FLUSH_S = 0.005
 """Seconds between two looks whether a peer that was behind reads again."""
@@ -177,23 +177,23 @@ class WebSocketTransport:
             backlog, self._backlog = self._backlog, bytearray()
             self._transport.write(backlog)
 
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[None]:
-        """For whoever reads from it: the block ends where it stands when the socket is closed.
+    def reading(self) -> Reading:
+        """A block for whoever reads from it: it ends where it stands when the socket is closed.
 
         aiohttp reads on to the peer's close frame only if nobody else is reading. Otherwise it closes TCP at once, and
         what the peer is just sending makes that a reset, which takes our last words away from it.
         """
+        return Reading(self)
+
+    def begin_reading(self, limit: asyncio.Timeout) -> None:
+        """Somebody reads, until this says that it is over."""
+        self._reading = limit
         self._unread.clear()
-        try:
-            async with asyncio.timeout(None) as self._reading:
-                yield
-        except TimeoutError:
-            if self._reading is None or not self._reading.expired():
-                raise
-        finally:
-            self._reading = None
-            self._unread.set()
+
+    def end_reading(self) -> None:
+        """Nobody reads any more."""
+        self._reading = None
+        self._unread.set()
 
     def stop_reading(self) -> None:
         """End the block in which somebody is `reading`, if there is one."""
@@ -226,6 +226,39 @@ class WebSocketTransport:
             self._flushing = None
         self._backlog = bytearray()
         self._overflow = _nothing
+
+    def forget_error(self) -> None:
+        """Nobody reads from it any more: cut the cycle between aiohttp's WebSocket and the error that it has kept."""
+        error = self._ws.exception()
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__ or error.__context__
+
+
+class Reading:
+    """The block of `WebSocketTransport.reading`.
+
+    A class, and no generator: a frame of contextlib's would hold the exception that holds it, and with that the
+    session and all that it has, until the cyclic collector comes (seen on Python 3.13).
+    """
+
+    def __init__(self, socket: WebSocketTransport) -> None:
+        self._socket = socket
+        self._limit = asyncio.timeout(None)
+
+    async def __aenter__(self) -> None:
+        self._socket.begin_reading(await self._limit.__aenter__())
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError:
+            return True  # the socket has been closed
+        finally:
+            self._socket.end_reading()
+        return False
 
 
 def _nothing() -> None:
