@@ -15,6 +15,7 @@ __all__ = [
     "HEAD_BYTES",
     "INBOX_BYTES",
     "INBOX_MESSAGES",
+    "LARGE_PACKET_BYTES",
     "LONGEST_PING_S",
     "MAX_HANDLERS",
     "MAX_NAMESPACES",
@@ -25,9 +26,11 @@ __all__ = [
     "NAMESPACE_LENGTH",
     "PACKETS_PER_PYTHON_GET",
     "PACKETS_PER_S",
+    "PARSING_SHARE",
     "SOCKET_ID_PREFIX",
     "TURN_S",
     "UNADMITTED_BYTES",
+    "UNADMITTED_GRACE_S",
     "UNADMITTED_PACKETS",
     "UNADMITTED_PACKET_BYTES",
     "UPGRADE_TIMEOUT_S",
@@ -68,17 +71,25 @@ PACKETS_PER_S = 5_000.0
 """Packets of one connection per second, on average; whoever sends more is read more slowly. An event with its answer
 costs some 50 µs, so this is a quarter of a processor core."""
 BYTES_PER_S = 8.0 * 1024 * 1024
-"""Bytes of one connection per second, on average: 1 MB of JSON costs some 10 ms, so this is a tenth of a core."""
+"""Bytes of one connection per second, on average. 1 MB of JSON costs from 1 to 100 ms, which `PARSING_SHARE` bounds."""
 BURST_S = 4.0
 """Seconds of that which may come at once."""
 TURN_S = 0.005
 """Seconds of work for one client after which others have their turn. One packet is not interrupted."""
+PARSING_SHARE = 0.5
+"""Of the event loop's time, what goes into reading packets where clients send what is slow to read. Clients that cost
+little do not wait for those: they find the loop free half of the time, and the longest JSON takes 0.1 s."""
+LARGE_PACKET_BYTES = 16 * 1024
+"""Bytes from which a packet is read in line with others like it. The slowest JSON of this size takes `TURN_S`."""
 UNADMITTED_BYTES = 32 * 1024
 """Bytes that a client may send until it is let into a namespace."""
 UNADMITTED_PACKET_BYTES = 8 * 1024
 """Bytes of one packet until then: a token has some hundreds, and proxies let 8 KiB of a header through."""
 UNADMITTED_PACKETS = 100
 """Packets until then."""
+UNADMITTED_GRACE_S = 1.0
+"""Seconds that a session in no namespace keeps its place where all are taken: a client needs two round trips. So many
+handshakes would have to come in each of them to keep others out that a processor core has nothing else to do."""
 MAX_UNADMITTED = 4_096
 """Sessions that are in no namespace, in all. Each costs at most what it may have sent, its head (`HEAD_BYTES`, some
 five times in memory) and its objects: about 150 KB."""

@@ -47,6 +47,8 @@ class ClientState:
     """Namespaces that it has ever asked for: what it sends to one that it has just left is late, not wrong."""
     held: int = 0
     """Bytes of memory that its messages took that are not a whole packet yet."""
+    spent: float = 0.0
+    """Seconds that its packets have taken to read since it was last in line (`parsing`)."""
     connecting: bool = False
     """Whether a connect handler runs for it."""
     connect_timer: asyncio.TimerHandle | None = None

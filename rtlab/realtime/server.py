@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
+import time
+from contextlib import nullcontext
 from typing import Any
 
 import socketio
@@ -23,6 +25,7 @@ from rtlab.realtime.guards import Guards
 from rtlab.realtime.message import Message
 from rtlab.realtime.namespace_gate import EXCHANGE, ClientState, NamespaceGate
 from rtlab.realtime.packets import packet_class
+from rtlab.realtime.parsing import ParsingLine, without_collecting
 from rtlab.realtime.rules import event_name, refuse_socket_id, target_of
 from rtlab.wire.socketio import Packet, PacketType, namespace_of
 
@@ -67,6 +70,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         self._handling: set[asyncio.Task[None]] = set()
         self.guards = guards or Guards()
         self.gate = NamespaceGate(self)
+        self._parsing = ParsingLine()
         super().__init__(
             client_manager=guarded(client_manager or socketio.AsyncManager()),
             logger=logger,
@@ -195,7 +199,16 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         client = self.gate.clients[eio_sid]
         if len(data) > PEEK_BYTES and isinstance(data, str) and data[0] != "0":
             self._expect_asked(client, namespace_of(data) or "/")  # before anything is made of a megabyte of JSON
-        packet = client.reader.add(data)
+        in_line = await self._parsing.wait(len(data), client.spent)
+        began = time.perf_counter()
+        try:
+            with without_collecting() if in_line else nullcontext():
+                packet = client.reader.add(data)
+        finally:
+            client.spent += time.perf_counter() - began
+            if in_line:
+                self._parsing.took(client.spent)
+                client.spent = 0.0
         self.gate.expect_attachments(eio_sid, client)
         client.held += sys.getsizeof(data)
         if packet is not None:

@@ -21,6 +21,7 @@ MAX_ID = 2**53 - 1
 """The largest integer that JavaScript counts exactly; an id beyond it is answered with another number."""
 MAX_DEPTH = 200
 """Levels of lists and objects. RFC 8259 §9 allows a limit; Python's stack, of 1000 calls, would set one by accident."""
+_CONTAINERS, _NESTED = (dict, list), (dict, list, tuple)
 RESERVED_EVENTS = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
@@ -124,12 +125,16 @@ def from_fields(fields: object) -> Packet:
     waiting: list[Any] = [holder]
     while waiting:
         each = waiting.pop()
-        for key, value in list(each.items() if isinstance(each, dict) else enumerate(each)):
-            if isinstance(each, dict) and not isinstance(key, str):
-                raise ProtocolError(f"expected text as a key, got {show(key)}", rule=ENCODING)
+        if isinstance(each, dict):
+            for key in each:
+                if not isinstance(key, str):
+                    raise ProtocolError(f"expected text as a key, got {show(key)}", rule=ENCODING)
+        # most values are leaves, and those are left out before anything is done for each
+        pairs = each.items() if isinstance(each, dict) else enumerate(each)
+        for key, value in [pair for pair in pairs if isinstance(pair[1], _NESTED) and pair[1]]:
             if isinstance(value, dict | list):
                 waiting.append(value)
-            elif isinstance(value, tuple) and value[:1] == (0,) and value[1:] == (b"\0",):
+            elif value[:1] == (0,) and value[1:] == (b"\0",):
                 each[key] = None
     packet = Packet(PacketType(number), fields.get("nsp"), *holder)  # type: ignore[arg-type]
     check(packet)
@@ -148,7 +153,7 @@ def refuse_depth(data: object) -> None:
             child
             for each in level
             for child in (each.values() if isinstance(each, dict) else each if isinstance(each, list) else ())
-            if isinstance(child, dict | list)
+            if isinstance(child, _CONTAINERS)
         ]
         if not level:
             return
