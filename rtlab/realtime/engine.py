@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine
 from typing import Any
 
@@ -68,7 +69,7 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         self._repeats = RepeatLog(self.ends_log)
         self.error_logger = RepeatLog(self.logger)
         """What fails or is refused, where a client can make it do so again and again."""
-        self.admission = Admission(guards.max_unadmitted, guards.max_unadmitted_per_address)
+        self.admission = Admission(guards.max_unadmitted, guards.max_unadmitted_per_address, time.monotonic)
         """The sessions that are in no namespace."""
         self.monitors = options.get("monitor_clients") is not False
         self.sockets: dict[str, Session] = {}
@@ -105,6 +106,19 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         """A client has been let into a namespace."""
         self.admission.leave(sid)
         self.sockets[sid].intake.admitted = True
+
+    def make_room(self, address: str) -> bool:
+        """Where clients wait to be let in and no more may come from this address: end one that has waited for long.
+
+        Returns:
+            Whether there is a place now.
+        """
+        sid = self.admission.replaceable(address)
+        if sid is None:
+            return False
+        self.admission.leave(sid)
+        self.sockets[sid].close(Reason.CONNECT_TIMEOUT, detail="another one waits for its place")
+        return True
 
     def put_out(self, sid: str, address: str) -> None:
         """A client is in no namespace any more."""

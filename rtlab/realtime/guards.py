@@ -77,7 +77,8 @@ class Guards:
     bound_unadmitted: bool = True
     """A client that is in no namespace sends little: `limits.UNADMITTED_BYTES` in all. More closes its connection."""
     max_unadmitted: int | None = MAX_UNADMITTED
-    """Sessions that are in no namespace, in all. Others are answered with 503."""
+    """Sessions that are in no namespace, in all. Others take a place from those who have most, or who have waited for
+    long; or are answered with 503."""
     max_unadmitted_per_address: int | None = MAX_UNADMITTED_PER_ADDRESS
     """Of these, sessions of one address. Behind a proxy, name it in `trusted_proxies`: else all have its address."""
     packets_per_s: float | None = PACKETS_PER_S

@@ -115,7 +115,7 @@ class HttpSide:
     async def _open(self, request: web.Request, environ: dict[str, Any], transport: str) -> web.StreamResponse:
         """The handshake (Engine.IO protocol v4, Handshake)."""
         address = str(environ["REMOTE_ADDR"])
-        if (why := self._engine.admission.refusal(address)) is not None:
+        if (why := self._engine.admission.refusal(address)) is not None and not self._engine.make_room(address):
             raise RequestRefused(Refusal.TOO_MANY, why)
         session = self._engine.new_session()
         self._engine.admission.wait(session.sid, address)

@@ -47,9 +47,11 @@ __all__ = [
     "PACKETS_PER_PYTHON_GET",
     "PACKETS_PER_S",
     "PACKET_MESSAGES",
+    "PARSING_SHARE",
     "SOCKET_ID_PREFIX",
     "TURN_S",
     "UNADMITTED_BYTES",
+    "UNADMITTED_GRACE_S",
     "UNADMITTED_PACKETS",
     "UNADMITTED_PACKET_BYTES",
     "UPGRADE_TIMEOUT_S",
@@ -100,6 +102,9 @@ WORK_SHARE = 0.05
 MessagePack is read in 1 ms if it is one text, and in 200 ms if it is lists in lists."""
 WORK_BURST_S = 0.25
 """Seconds of that which may come at once. No packet is interrupted: the longest is what others wait for."""
+PARSING_SHARE = 0.5
+"""Share of the event loop's time that reading the large packets of all clients together takes. Clients that cost little
+do not wait for those: they find the loop free half of the time."""
 LARGE_PACKET_BYTES = 1024
 """Characters or bytes from which a packet is large. Smaller ones are counted, and each costs some 10 µs."""
 BURST_S = 4.0
@@ -112,6 +117,9 @@ UNADMITTED_PACKET_BYTES = 8 * 1024
 """Bytes of one packet until then: a token has some hundreds, and proxies let 8 KiB of a header through."""
 UNADMITTED_PACKETS = 100
 """Packets until then."""
+UNADMITTED_GRACE_S = 1.0
+"""Seconds that a session in no namespace keeps its place where all are taken: a client needs two round trips. So many
+handshakes would have to come in each of them to keep others out that a processor core has nothing else to do."""
 MAX_UNADMITTED = 4_096
 """Sessions that are in no namespace, in all. Each costs at most what it may have sent, its head (`HEAD_BYTES`, some
 five times in memory) and its objects: about 150 KB."""

@@ -68,7 +68,9 @@ class MessagePackReader:
         if isinstance(frame, str):
             raise ProtocolError("expected MessagePack, got text", rule=PARSER)
         try:
-            fields = msgpack.unpackb(frame, ext_hook=self._extension, strict_map_key=False, unicode_errors=SURROGATES)
+            # Keys that are no text would be refused below, but Python hashes numbers to themselves: whoever chooses
+            # them well makes a dict of n take n² steps. Those of texts and bytes cannot be chosen.
+            fields = msgpack.unpackb(frame, ext_hook=self._extension, strict_map_key=True, unicode_errors=SURROGATES)
         except Exception as error:  # noqa: BLE001 - msgpack has many, and an ext_hook of the application any
             raise ProtocolError(f"expected MessagePack: {type(error).__name__}", rule=PARSER) from None
         return from_fields(fields, undefined_read=True)

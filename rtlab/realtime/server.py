@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-import time
 from typing import Any
 
 import socketio
@@ -25,6 +24,7 @@ from rtlab.realtime.limits import LARGE_PACKET_BYTES, PACKET_MESSAGES
 from rtlab.realtime.message import Message
 from rtlab.realtime.namespace_gate import EXCHANGE, ClientState, NamespaceGate
 from rtlab.realtime.packets import packet_class
+from rtlab.realtime.parsing import ParsingLine
 from rtlab.realtime.rules import event_name, refuse_socket_id, target_of
 from rtlab.wire.frames import CloseCode
 from rtlab.wire.socketio import Packet, PacketType, namespace_of
@@ -65,7 +65,7 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             options["engineio_logger"] = errors_log()
         self.eio: Engine
         self._handling: set[asyncio.Task[None]] = set()
-        self._reading_large = asyncio.Lock()
+        self._parsing = ParsingLine()
         self.guards = guards or Guards()
         self.gate = NamespaceGate(self)
         super().__init__(
@@ -208,21 +208,15 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
                 raise ProtocolError(problem, rule=EXCHANGE, code=CloseCode.TOO_BIG)
 
     async def _read_large(self, eio_sid: str, client: ClientState, data: str | bytes) -> Packet | None:
-        """The packet in a message that may take long: its namespace is looked at before, and the time is charged.
-
-        One at a time, and everybody else has a turn of the loop after each: with one for each of eight clients in every
-        turn, an honest acknowledgement, which takes several turns, took a second.
-        """
+        """The packet in a message that may take long: its namespace is looked at before, and its client is charged."""
         if isinstance(data, str) and data[0] != "0":
             self._expect_asked(client, namespace_of(data) or "/")
         intake = self.eio.sockets[eio_sid].intake
-        async with self._reading_large:
-            began = time.perf_counter()
+        async with self._parsing.turn() as turn:
             try:
                 return client.reader.add(data)
             finally:
-                intake.worked(time.perf_counter() - began)
-                await asyncio.sleep(0)
+                intake.worked(turn.ended())
 
     def _expect_asked(self, client: ClientState, namespace: str) -> None:
         """Whoever says something in a namespace has asked to be let in before."""

@@ -214,14 +214,26 @@ async def run_websockets(
     from websockets.protocol import State
 
     running: set[asyncio.Task[Any]] = set()
-    opening: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
+    made: weakref.WeakSet[ServerConnection] = weakref.WeakSet()
 
-    class Opening(ServerConnection):
-        """Remembered, so that one that has sent no handshake can be cut: the library would wait ten seconds for it."""
+    class Remembered(ServerConnection):
+        """So that it can be cut where it has sent no handshake or does not close: the library would wait ten seconds.
+
+        And one that reads nothing is not read from: the library answers pings as long as they come, and keeps it all.
+        """
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(transport)
-            opening.add(self)
+            made.add(self)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            self.transport.pause_reading()
+
+        def resume_writing(self) -> None:
+            super().resume_writing()
+            if not self.recv_messages.paused:
+                self.transport.resume_reading()
 
     async def tracked(connection: ServerConnection) -> None:
         task = asyncio.current_task()
@@ -232,17 +244,20 @@ async def run_websockets(
         finally:
             running.discard(task)
 
-    server = await serve(tracked, sock=listener, create_connection=Opening, **options)
+    server = await serve(tracked, sock=listener, create_connection=Remembered, **options)
 
     async def stop() -> None:
         server.close()
-        for connection in list(opening):
+        for connection in list(made):
             if connection.state is State.CONNECTING:
                 connection.transport.abort()
         closed = asyncio.ensure_future(server.wait_closed())
         await asyncio.wait([closed], timeout=STOP_S)
         for task in running:
             task.cancel()
+        _, late = await asyncio.wait([closed], timeout=STOP_S)
+        for connection in list(made) if late else ():
+            connection.transport.abort()
         await closed
 
     return stop

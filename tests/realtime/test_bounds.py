@@ -4,6 +4,7 @@ import asyncio
 import gc
 import json
 import logging
+import time
 import weakref
 from contextlib import suppress
 
@@ -25,6 +26,7 @@ from rtlab.realtime.limits import (
     NAMESPACE_LENGTH,
     PACKETS_PER_PYTHON_GET,
     UNADMITTED_BYTES,
+    UNADMITTED_GRACE_S,
     UNADMITTED_PACKET_BYTES,
     UNADMITTED_PACKETS,
 )
@@ -110,7 +112,10 @@ async def test_so_many_strangers_of_one_address_and_in_all():
 
         assert [(await come("192.0.2.1"))[0] for _ in range(4)] == [200, 200, 200, 503]
         assert json.loads((await come("192.0.2.1"))[1]) == {"code": 3, "message": "Too many clients are waiting"}
-        assert [(await come(f"192.0.2.{number}"))[0] for number in (2, 3, 4)] == [200, 200, 503]
+        assert [(await come(f"192.0.2.{number}"))[0] for number in (2, 3)] == [200, 200]
+        assert (await come("192.0.2.2"))[0] == 200, "in the place of one of those who have most"
+        assert len(sio.eio.admission) == 5
+        assert (await come("192.0.2.1"))[0] == 503, "it has as many as the others, and none is here for long"
         for sid in list(sio.eio.sockets)[:2]:  # two are let in: their places are free
             async with lab.http.post(lab.url, params=POLL | {"sid": sid}, data="40") as response:
                 assert response.status == 200
@@ -120,8 +125,40 @@ async def test_so_many_strangers_of_one_address_and_in_all():
         assert len(sio.eio.admission) == 0
 
 
+def test_few_addresses_do_not_keep_the_places_of_all():
+    now = 0.0
+    admission = Admission(8, 4, lambda: now)
+    for number in range(8):
+        admission.wait(f"{number}", f"192.0.2.{1 + number % 2}")
+    assert admission.refusal("192.0.2.3") is not None
+    assert admission.replaceable("192.0.2.1") is None, "it has its number, and they are new"
+    for number in range(2):
+        assert admission.replaceable("192.0.2.3") == f"{number}", "of who has most, the longest here"
+        admission.leave(f"{number}")
+        admission.wait(f"new {number}", "192.0.2.3")
+    assert admission.replaceable("192.0.2.3") is None, "nobody has more than it would have"
+    assert admission.replaceable("192.0.2.4") == "2"
+    now = UNADMITTED_GRACE_S * 2
+    assert admission.replaceable("192.0.2.3") == "2", "they have had their time"
+    assert len(admission) == 8
+
+
+async def test_who_waits_for_long_makes_place_for_who_comes(monkeypatch):
+    """A few handshakes a second, from as many addresses as one likes, kept everybody else out."""
+    monkeypatch.setattr("rtlab.realtime.admission.UNADMITTED_GRACE_S", 0.0)
+    guards = Guards(max_unadmitted=3, max_unadmitted_per_address=3)
+    async with serving(guards=guards) as (sio, lab, _):
+        strangers = [await lab.polling() for _ in range(2)] + [await lab.websocket()]
+        for stranger in strangers:
+            await echoes(await lab.client())
+            await (stranger.ends(within_s=WAIT_S) if stranger is strangers[-1] else stranger.is_gone())
+            strangers_left = len(sio.eio.admission)
+            await lab.polling()
+            assert len(sio.eio.admission) == strangers_left + 1 == 3
+
+
 def test_an_ipv6_network_is_one_address():
-    admission = Admission(None, 2)
+    admission = Admission(None, 2, time.monotonic)
     for number, address in enumerate(["2001:db8::1", "2001:db8::ffff:2"]):
         assert admission.refusal(address) is None
         admission.wait(str(number), address)

@@ -90,7 +90,7 @@ async def test_everybody_has_a_turn_after_so_much_work(monkeypatch):
 
 
 def test_who_is_counted_once_leaves_once():
-    admission = Admission(None, None)
+    admission = Admission(None, None, lambda: 0.0)
     for _ in range(2):
         admission.wait("a", "192.0.2.1")
     assert len(admission) == 1

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable
@@ -30,6 +31,8 @@ BODY_TIMEOUT_S = 45.0
 A megabyte needs 180 kbit/s."""
 MAX_HEADERS = 64
 """Fields in a request's head, each of up to 8 KiB (aiohttp's own limit). A browser behind two proxies sends forty."""
+HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(?::[0-9]*)?", re.ASCII)
+"""uri-host and port (RFC 9110 §7.2, RFC 3986 §3.2.2). aiohttp and yarl take whatever stands there: ``a/b``, ``x@y``."""
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -178,7 +181,7 @@ def _names_a_host(request: web.BaseRequest) -> bool:
     if len(named) != 1:
         return not named and request.version < HttpVersion11
     try:
-        return bool(request.url.host)
+        return HOST.fullmatch(named[0]) is not None and bool(request.url.host)
     except ValueError:
         return False
 
