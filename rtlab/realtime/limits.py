@@ -19,7 +19,8 @@ a packet whose attachments are         four times the         `PACKET_MESSAGES`;
 missing                                largest message
 what waits for a client that is slow   4 MiB and one message  `MAX_QUEUED_BYTES`
 names of namespaces                    100 KB                 `MAX_NAMESPACES`, `NAMESPACE_LENGTH`
-a client that has ended                nothing                the cyclic collector is not waited for
+a client that has ended                nothing                the cyclic collector is not waited for; who polls and was
+                                                              put out may fetch what waits for 10 s
 =====================================  =====================  =========================================================
 """
 
