@@ -33,11 +33,11 @@ connection or user), ``rooms_full``, ``room_full``, ``unknown_session``; ``token
 ``rate_limited``, ``gone``, ``server_error``.
 
 A user is whom tokens call by one ``sub``. What it may say is one budget for all its connections, which it finds again
-when it comes back (`users`). A token of the budget pays for an event and for 32 KiB that it makes us send; what costs
-more, the next events wait for (`costs`). So a join with a large history, and a word that a thousand hear, are several
-events. A page of history has at most ``Limits.page_bytes``: with fewer messages, and ``complete`` false where more
-follow. A room belongs to whoever made it, and where places are out a user's own empty rooms make way first
-(`presence`).
+when it comes back (`users`). A token of the budget pays for an event and for 32 KiB that it makes us send. An event
+that costs more leaves the user in debt (`costs`): until that is paid, further events are answered ``rate_limited``. So
+a join with a large history, and a message to a thousand members, are several events. A page of history has at most
+``Limits.page_bytes``: with fewer messages, and ``complete`` false where more follow. A room belongs to whoever made it,
+and where places are out a user's own empty rooms make way first (`presence`).
 
 A message, from a client to all in its room:
 

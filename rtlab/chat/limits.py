@@ -65,7 +65,8 @@ TYPING_S = 2.0
 ABSENT_USERS = 10_000
 """Users without a connection whose budgets are kept until they are full again. About 1 KB each, so 10 MB at most."""
 FEW_ROOMS = 10
-"""Rooms that a user may hold at the cost of others' empty ones. Who holds more gets places only from its own."""
+"""While all rooms are taken, a user with fewer rooms than this may replace another user's empty room; a user with more
+may replace only its own."""
 LINES_PER_S = 0.5
 """Lines of the log on average that say that one user comes or goes; beyond that they are counted and summed up."""
 LINES_BURST = 20
@@ -120,8 +121,8 @@ class Limits:
     burst: int = 40
     """Events of one user at once."""
     breaches: int = 20
-    """Events over the rate that are answered with an error before the connection is ended, if it is one that says more
-    than its share. One that keeps to the rate for as long as a full burst takes to come back is forgiven."""
+    """Refused events before the connection is ended. Only a connection that sends more than its share, which is the
+    user's rate divided by its connections, is ended. The count begins anew when its bucket is full again."""
 
     def __post_init__(self) -> None:
         for each in fields(self):

@@ -120,12 +120,14 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         self.sockets[sid].close(Reason.CONNECT_TIMEOUT, detail="another one waits for its place")
         return True
 
-    def put_out(self, sid: str, address: str) -> None:
-        """A client is in no namespace any more."""
+    def put_out(self, sid: str, address: str) -> bool:
+        """A client is in no namespace. Gives whether it was in one before, and not only refused."""
         session = self.sockets.get(sid)
-        if session is not None and session.intake.admitted:
-            self.admission.wait(sid, address)
-            session.intake.admitted = False
+        if session is None or not session.intake.admitted:
+            return False
+        self.admission.wait(sid, address)
+        session.intake.admitted = False
+        return True
 
     def transport(self, sid: str) -> str:
         """ "polling" or "websocket"."""

@@ -33,6 +33,8 @@ __all__ = ["Guards"]
 class Guards:
     """Each gap of python-socketio that `Server` closes. True or a number closes it; False or None leaves it open.
 
+    Four fields are settings and no gaps: `max_attachments`, `trusted_proxies`, `compress_over` and `kept_headers`.
+
     `Guards.none()` leaves all of them open, which is how a test shows that a guard is what makes the difference.
 
     Raises:
@@ -40,7 +42,7 @@ class Guards:
     """
 
     connect_timeout_s: float | None = CONNECT_TIMEOUT_S
-    """Seconds after which a session that is in no namespace is closed."""
+    """Seconds after which a session that is in no namespace is closed, however often it asks to be let in."""
     strict_packets: bool = True
     """A packet that is malformed, of an unknown type, or for a namespace never joined closes its connection."""
     max_attachments: int = MAX_ATTACHMENTS

@@ -90,7 +90,7 @@ MAX_HANDLERS = 256
 HANDLERS_BYTES = 1024 * 1024
 """Bytes of the messages that these handlers have: what is decoded takes up to about 30 times as much (``[[],[],…``)."""
 MAX_NAMESPACES = 100
-"""Namespaces that one connection asks for and that there are."""
+"""Existing namespaces that one connection may ask for."""
 NAMESPACE_LENGTH = 256
 """Characters of a namespace's name: it is kept for each client that asks for it, and answered with."""
 PACKETS_PER_S = 5_000.0
@@ -98,6 +98,8 @@ PACKETS_PER_S = 5_000.0
 costs some 50 µs, so this is a quarter of a processor core."""
 BYTES_PER_S = 8.0 * 1024 * 1024
 """Bytes of one connection per second, on average."""
+BURST_S = 4.0
+"""Seconds' worth of `PACKETS_PER_S` and `BYTES_PER_S` that may arrive at once."""
 WORK_SHARE = 0.05
 """Share of a processor core that reading the large packets of one connection takes, on average: a megabyte of JSON or
 MessagePack is read in 1 ms if it is one text, and in 200 ms if it is lists in lists."""
@@ -108,8 +110,6 @@ PARSING_SHARE = 0.5
 do not wait for those: they find the loop free half of the time."""
 LARGE_PACKET_BYTES = 1024
 """Characters or bytes from which a packet is large. Smaller ones are counted, and each costs some 10 µs."""
-BURST_S = 4.0
-"""Seconds of that which may come at once."""
 TURN_S = 0.001
 """Seconds of work for one client after which others have their turn. One packet is not interrupted."""
 UNADMITTED_BYTES = 32 * 1024
@@ -119,8 +119,8 @@ UNADMITTED_PACKET_BYTES = 8 * 1024
 UNADMITTED_PACKETS = 100
 """Packets until then."""
 UNADMITTED_GRACE_S = 1.0
-"""Seconds that a session in no namespace keeps its place where all are taken: a client needs two round trips. So many
-handshakes would have to come in each of them to keep others out that a processor core has nothing else to do."""
+"""Seconds that a session in no namespace keeps its place where all are taken: a client needs two round trips. To keep
+others out, an attacker has to send enough handshakes in each second to occupy a whole processor core."""
 MAX_UNADMITTED = 4_096
 """Sessions that are in no namespace, in all. Each costs at most what it may have sent, its head (`HEAD_BYTES`, some
 five times in memory) and its objects: about 150 KB."""

@@ -217,9 +217,9 @@ class NamespaceGate:
 
     def _left(self, eio_sid: str, client: ClientState, namespace: str) -> None:
         client.joined.discard(namespace)
-        if not client.joined:
-            self._server.eio.put_out(eio_sid, str(self._server.environ[eio_sid].get("REMOTE_ADDR", "")))
-        self._expect_connect(eio_sid)
+        address = str(self._server.environ[eio_sid].get("REMOTE_ADDR", ""))
+        if not client.joined and self._server.eio.put_out(eio_sid, address):
+            self._expect_connect(eio_sid)  # who is refused gets no more time: it could stay for as long as it asks
 
     # Time-outs
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import logging
+from contextlib import suppress
 
 import aiohttp
 import msgpack
@@ -66,6 +67,21 @@ async def test_so_is_one_that_was_refused_or_has_left(serializer):
         await left.send(Packet(DISCONNECT))
         await ends(left, "connect timeout")
         assert ("disconnect", "client disconnect") in journal.entries
+
+
+async def test_who_is_refused_again_and_again_gets_no_more_time(serializer):
+    guards = Guards(connect_timeout_s=0.3)
+    async with serving(serializer, guards) as (sio, lab, _):
+        sio.on("connect", lambda sid, environ, auth: False)
+        client, asked = Client(lab, await lab.websocket()), 0
+        with suppress(ConnectionClosed):
+            while asked < 50:  # so often that the time would never be over
+                await client.send(Packet(CONNECT))
+                assert (await client.receive()).type is PacketType.CONNECT_ERROR
+                asked += 1
+                await asyncio.sleep(0.1)
+        assert "connect timeout" in client.transport.raw.close_reason
+        assert 0 < asked < 50, "and not for the number of its packets"
 
 
 async def test_without_the_guard_it_stays(serializer):
