@@ -89,7 +89,7 @@ KINDS = {
 async def test_eight_connections_that_flood(kind, monkeypatch):
     """They have been let in, and send as fast as they are read, until the honest two have said twenty things more."""
     frame = KINDS[kind].serialize(mask=True)
-    async with watched(monkeypatch, f"eight times {kind}") as (seen, lab):
+    async with watched(monkeypatch, f"eight times {kind}", until_alone=False) as (seen, lab):
         clients = [await lab.client() for _ in range(8)]
         data, over = frame * max(1, 50_000 // len(frame)), False
 

@@ -115,7 +115,7 @@ class Watched:
 
 
 @asynccontextmanager
-async def watched(monkeypatch, what, app="in_json", serializer="default", growth_mib=GROWTH_MIB):
+async def watched(monkeypatch, what, app="in_json", serializer="default", growth_mib=GROWTH_MIB, until_alone=True):
     """Such a server.
 
     Args:
@@ -124,6 +124,8 @@ async def watched(monkeypatch, what, app="in_json", serializer="default", growth
         app: of ``hostile_app``.
         serializer: of its clients.
         growth_mib: mebibytes that the server may have more at the worst.
+        until_alone: whether all others have to be gone at the end. What somebody has sent before it left is still read,
+            and as slowly as anything that comes too fast: of a flood, megabytes are in the kernel.
     """
     monkeypatch.chdir(Path(__file__).parent)
     people = [Honest("alice", "websocket", serializer), Honest("bob", "polling", serializer)]
@@ -142,7 +144,8 @@ async def watched(monkeypatch, what, app="in_json", serializer="default", growth
             async with lab_of(server, serializer) as lab:
                 yield seen, lab
                 await seen.asked_more()
-            await seen.alone()
+            if until_alone:
+                await seen.alone()
             after = seen.process.memory_info().rss
         assert server.running
     note(what, seen.before, seen.most, after, seen.delay())
