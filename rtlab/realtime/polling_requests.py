@@ -57,8 +57,7 @@ class PollingRequests:
             return self._body_of(polling.take(packets, GET_BYTES) or [NOOP])
         messages = session.final_messages()
         if not messages:
-            refusal = Refusal.SHUTTING_DOWN if session.closed == Reason.SHUTTING_DOWN else Refusal.UNKNOWN_SESSION
-            raise RequestRefused(refusal, "it is closed, and there is nothing more to say")
+            raise RequestRefused(_refusal_of_closed(session), "it is closed, and there is nothing more to say")
         return self._body_of(messages)
 
     async def post(self, request: web.Request, session: Session) -> web.Response:
@@ -75,8 +74,8 @@ class PollingRequests:
                 await turn.end()
         except TimeoutError:
             if session.closed:
-                refusal = Refusal.SHUTTING_DOWN if session.closed == Reason.SHUTTING_DOWN else Refusal.UNKNOWN_SESSION
-                raise RequestRefused(refusal, "it was closed before the body was there", cut=True) from None
+                why = "it was closed before the body was there"
+                raise RequestRefused(_refusal_of_closed(session), why, cut=True) from None
             raise _broken_off(session, Refusal.BAD_REQUEST, "the body took too long", cut=True) from None
         except ProtocolError as error:
             raise _violated(session, error) from None
@@ -139,6 +138,11 @@ class PollingRequests:
         if self._engine.http_compression and len(body) >= self._engine.compression_threshold:
             response.enable_compression()
         return response
+
+
+def _refusal_of_closed(session: Session) -> Refusal:
+    """What a request is refused with whose session has been closed meanwhile."""
+    return Refusal.SHUTTING_DOWN if session.closed == Reason.SHUTTING_DOWN else Refusal.UNKNOWN_SESSION
 
 
 def _broken_off(

@@ -2,11 +2,8 @@
 
 import asyncio
 import gzip
-import shutil
 import signal
 import socket
-import ssl
-import subprocess
 import sys
 from contextlib import asynccontextmanager
 
@@ -14,6 +11,7 @@ import aiohttp
 import pytest
 import socketio
 from aiohttp import web
+from certificates import contexts, needs_openssl
 from deadlines import WAIT_S
 from eventually import until
 from realtime.conformance.lab import Client
@@ -231,14 +229,9 @@ async def test_two_servers_in_one_app_know_nothing_of_each_other():
             await client.disconnect()
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+@needs_openssl
 async def test_https(tmp_path):
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*command.split(), *more], check=True, capture_output=True, timeout=WAIT_S)
-    ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=certificate)
-    ours.load_cert_chain(certificate, key)
+    ours, theirs = contexts(tmp_path)
     sio, schemes, reasons = Server(guards=Guards(max_queued_bytes=100_000)), [], asyncio.Queue()
     sio.on("connect", lambda sid, environ, auth: schemes.append(environ["wsgi.url_scheme"]))
     sio.on("disconnect", lambda sid, reason: reasons.put_nowait(reason))

@@ -3,13 +3,12 @@
 import asyncio
 import errno
 import logging
-import shutil
 import socket
 import ssl
-import subprocess
 from contextlib import asynccontextmanager, suppress
 
 import pytest
+from certificates import contexts, needs_openssl
 from deadlines import WAIT_S
 from eventually import until
 
@@ -214,15 +213,10 @@ async def test_a_peer_that_takes_nothing_does_not_keep_a_descriptor(monkeypatch)
             assert client.fileno() >= 0, "the client is still there, and has read nothing"
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+@needs_openssl
 async def test_tls(tmp_path, caplog):
     caplog.set_level(logging.INFO)
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    more = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run([*command.split(), *more], check=True, capture_output=True, timeout=WAIT_S)
-    ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=certificate)
-    ours.load_cert_chain(certificate, key)
+    ours, theirs = contexts(tmp_path)
     async with accepting(tls=ours) as (server, _):
         plain = await Client.connect(server)
         plain.writer.write(b"GET / HTTP/1.1\r\n\r\n")
