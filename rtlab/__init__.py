@@ -6,8 +6,10 @@ Importing this loads next to nothing. Every public name below comes on first use
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
-from typing import TYPE_CHECKING
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from rtlab import chat as chat
@@ -18,11 +20,20 @@ if TYPE_CHECKING:
     from rtlab.errors import UnsupportedPlatformError as UnsupportedPlatformError
     from rtlab.errors import UsageError as UsageError
     from rtlab.grading.report import grade as grade
+    from rtlab.instruments.checking.checker import check as check
+    from rtlab.instruments.checking.history import ObservedHistory as History
+    from rtlab.instruments.checking.recorder import HistoryRecorder as HistoryRecorder
     from rtlab.instruments.doctor.doctor import diagnose as diagnose
+    from rtlab.instruments.faults.proxy import FaultProxy as FaultProxy
+    from rtlab.instruments.faults.proxy import fault_proxy as fault_proxy
+    from rtlab.instruments.faults.proxy import start_fault_proxy as start_fault_proxy
     from rtlab.instruments.transcript.transcript import Transcript as Transcript
     from rtlab.instruments.wiretap.tap import Tap as Tap
     from rtlab.instruments.wiretap.tap import start_tap as start_tap
     from rtlab.instruments.wiretap.tap import tap as tap
+    from rtlab.scale.cluster import Cluster as Cluster
+    from rtlab.scale.launching import cluster as cluster
+    from rtlab.scale.launching import start_cluster as start_cluster
     from rtlab.servers.hosting import HostedServer as Server
     from rtlab.servers.hosting import serve as serve
     from rtlab.servers.hosting import start as start
@@ -36,6 +47,10 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ChildError": "rtlab.errors",
+    "Cluster": "rtlab.scale.cluster",
+    "History": "rtlab.instruments.checking.history:ObservedHistory",
+    "HistoryRecorder": "rtlab.instruments.checking.recorder",
+    "FaultProxy": "rtlab.instruments.faults.proxy",
     "MissingProgramError": "rtlab.errors",
     "NodeRun": "rtlab.servers.javascript",
     "RtlabError": "rtlab.errors",
@@ -44,13 +59,18 @@ _HOMES = {
     "Transcript": "rtlab.instruments.transcript.transcript",
     "UnsupportedPlatformError": "rtlab.errors",
     "UsageError": "rtlab.errors",
+    "check": "rtlab.instruments.checking.checker",
+    "cluster": "rtlab.scale.launching",
     "diagnose": "rtlab.instruments.doctor.doctor",
+    "fault_proxy": "rtlab.instruments.faults.proxy",
     "grade": "rtlab.grading.report",
     "node": "rtlab.servers.javascript",
     "node_server": "rtlab.servers.javascript",
     "resources": "rtlab.servers.registry",
     "serve": "rtlab.servers.hosting",
     "start": "rtlab.servers.hosting",
+    "start_cluster": "rtlab.scale.launching",
+    "start_fault_proxy": "rtlab.instruments.faults.proxy",
     "start_node": "rtlab.servers.javascript",
     "start_tap": "rtlab.instruments.wiretap.tap",
     "tap": "rtlab.instruments.wiretap.tap",
@@ -58,6 +78,10 @@ _HOMES = {
 
 __all__ = [
     "ChildError",
+    "Cluster",
+    "FaultProxy",
+    "History",
+    "HistoryRecorder",
     "MissingProgramError",
     "NodeRun",
     "RtlabError",
@@ -67,13 +91,18 @@ __all__ = [
     "UnsupportedPlatformError",
     "UsageError",
     "__version__",
+    "check",
+    "cluster",
     "diagnose",
+    "fault_proxy",
     "grade",
     "node",
     "node_server",
     "resources",
     "serve",
     "start",
+    "start_cluster",
+    "start_fault_proxy",
     "start_node",
     "start_tap",
     "tap",
@@ -92,7 +121,20 @@ def __getattr__(name: str) -> object:
         value = getattr(import_module(module), attribute or name)
         globals()[name] = value
         return value
-    raise AttributeError(f"module 'rtlab' has no attribute {name!r}; it has {', '.join(__all__)}")
+    if name.startswith("_"):
+        raise AttributeError(name)
+    return _refuse(name)
+
+
+def _refuse(name: str) -> NoReturn:
+    """Say which name was meant. Of an AttributeError, ``from rtlab import tapp`` would show another message."""
+    errors = import_module("rtlab.errors")
+    error = errors.MissingAttributeError("The package rtlab", name, [*__all__, *_PACKAGES])
+    # who asks is two calls up: for ``from … import``, a function of the import system (`_handle_fromlist`)
+    asked_by_import = sys._getframe(2).f_code.co_name == "_handle_fromlist"  # noqa: SLF001 - nothing else tells
+    if asked_by_import and find_spec(f"rtlab.{name}") is None:
+        raise ImportError(str(error), name="rtlab")
+    raise error
 
 
 def __dir__() -> list[str]:

@@ -8,20 +8,25 @@ what came, and what to do next.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 __all__ = [
     "ChatError",
     "ChatRefusedError",
+    "ChatUnansweredError",
     "ChildError",
     "ConnectionClosed",
     "HandshakeError",
     "InvalidToken",
+    "MissingAttributeError",
     "MissingProgramError",
     "PeerError",
     "ProtocolError",
+    "RedisUnavailable",
     "ReservedRoomError",
     "RtlabError",
+    "TlsError",
+    "UnknownOptionError",
     "UnsupportedPlatformError",
     "UsageError",
 ]
@@ -37,6 +42,46 @@ class UsageError(RtlabError):
 
 class ReservedRoomError(UsageError, ValueError):
     """A room was named like a socket. Also a ValueError, which python-socketio raises for a socket of its own."""
+
+
+class MissingAttributeError(UsageError, AttributeError):
+    """An object has no such attribute, or not yet. Also an AttributeError, so that `hasattr` works."""
+
+    def __init__(self, owner: str, name: str, known: Iterable[str] = (), *, advice: str = "") -> None:
+        self.owner = owner
+        """What has no such attribute, in words: "A Server"."""
+        super().__init__(f"{owner} has no attribute {name!r}. {advice or _nearest(name, known)}")
+        self.name = name
+        """The attribute. (Python sets this where it is None, and then adds a "Did you mean" of its own.)"""
+
+
+class UnknownOptionError(UsageError, TypeError):
+    """A call has no such option. Also a TypeError, which Python raises for a call of its own."""
+
+    def __init__(self, call: str, name: str, known: Iterable[str]) -> None:
+        self.call = call
+        """What was called: "Guards"."""
+        self.name = name
+        """The option."""
+        super().__init__(f"{call}({name}=…): there is no such option. {_nearest(name, known)}")
+
+    @classmethod
+    def refuse(cls, call: str, given: Iterable[str], known: Collection[str]) -> None:
+        """Raise it for the first of the given names that is not known."""
+        for name in given:
+            if name not in known:
+                raise cls(call, name, known)
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
+    """A sentence for a name that does not exist: the nearest of those that do, or all of them."""
+    from difflib import get_close_matches
+
+    known = sorted(names)
+    near = get_close_matches(name, known, n=2)
+    near = near or [each for each in known if each.lower() in get_close_matches(name.lower(), map(str.lower, known), 1)]
+    near = near or [each for each in known if len(name) > 2 and name.lower() in each.lower()]
+    return f"Did you mean {' or '.join(map(repr, near[:2]))}?" if near else f"There are: {', '.join(known)}."
 
 
 class UnsupportedPlatformError(RtlabError):
@@ -93,6 +138,18 @@ class HandshakeError(PeerError):
         super().__init__(f"{problem} ({rule})")
 
 
+class TlsError(PeerError, OSError):
+    """There is no TLS with a server: its certificate is not to be trusted, or it speaks none. Also an OSError, like
+    every other reason for which there is no connection."""
+
+    def __init__(self, where: str, problem: str) -> None:
+        self.where = where
+        """The server: "chat.example:443"."""
+        self.problem = problem
+        """What is wrong, and what to do."""
+        super().__init__(f"no TLS with {where}: {problem}")
+
+
 class ProtocolError(PeerError):
     """The peer sent what it must not. The connection is failed with `code` (RFC 6455 §7.1.7)."""
 
@@ -104,6 +161,17 @@ class ProtocolError(PeerError):
         self.code = code
         """The close code to send (RFC 6455 §7.4.1)."""
         super().__init__(f"{problem} ({rule})")
+
+
+class RedisUnavailable(PeerError):  # noqa: N818 - as HTTP says it: 503 Service Unavailable
+    """The Redis that several processes share does not do what it is asked: away, frozen, slow, full or read-only."""
+
+    def __init__(self, url: str, problem: str) -> None:
+        self.url = url
+        """Which one, without its password."""
+        self.problem = problem
+        """What came instead of an answer."""
+        super().__init__(f"expected an answer of Redis at {url}, got: {problem}")
 
 
 class ConnectionClosed(PeerError):  # noqa: N818 - the field's own name for it, as in websockets and aiohttp
@@ -133,6 +201,11 @@ class ChatError(PeerError):
 
 class ChatRefusedError(ChatError):
     """The chat does not let this client in: ``token_missing``, ``token_invalid``, ``token_expired``."""
+
+
+class ChatUnansweredError(ChatError):
+    """No answer came: in time (``timeout``), before the connection ended (``gone``, ``cut``), or one that means nothing
+    (``unknown``). Whether it was done is unknown."""
 
 
 class InvalidToken(PeerError):  # noqa: N818 - the contract's own words

@@ -5,12 +5,25 @@ What lives here: `create_app`, which puts the parts together, and `CHAT`, the ke
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
 
-from rtlab.chat.auth import check_secret
+from rtlab.chat.app_options import (
+    WORKER,
+    check_asked,
+    check_limits,
+    check_list,
+    check_name,
+    check_stores,
+    explained,
+    redis_of,
+    replicas_of,
+    secret_of,
+)
 from rtlab.chat.chat import Chat
 from rtlab.chat.clock import Clock
 from rtlab.chat.limits import Limits
@@ -38,9 +51,13 @@ CHAT = web.AppKey("rtlab.chat", Chat)
 """Where an app that `create_app` made has its `Chat`: ``app[rtlab.chat.CHAT]``."""
 
 
+@explained
 def create_app(
+    secret: str | None = None,
     *,
-    secret: str,
+    redis: str | None = None,
+    min_replicas: int | None = None,
+    node: str | None = None,
     origins: Sequence[str] = (),
     limits: Limits | None = None,
     history: History | None = None,
@@ -57,17 +74,36 @@ def create_app(
 ) -> web.Application:
     """A chat: Socket.IO, the page, ``/health`` and ``/metrics``.
 
+    One process may serve it, or several: those that are given the same Redis are one chat, its nodes. Over all of them
+    a room has one history, one order of messages and one list of members, a user comes and leaves once, a session is
+    restored wherever its client comes back, and the limits hold, but for rates: what a user does in a second, or how
+    many rooms it makes in a minute, each node counts for itself, since asking Redis about every event would cost more
+    than most events do. Where a balancer keeps a client on one node, that is what the limit says; else it is that,
+    times the nodes. While Redis is away, nobody is let in, and every event that needs it is refused as ``unavailable``.
+
+    Its `Chat` is ``app[rtlab.chat.CHAT]``. To send a notification to everybody who has subscribed to a topic, call
+    ``await app[rtlab.chat.CHAT].notify("weather", {"text": "It rains."})`` in the event loop that serves the app.
+
     Args:
-        secret: signs the tokens; at least 32 bytes. `issue_token` makes tokens with it.
+        secret: signs the tokens; at least 32 bytes. `issue_token` makes tokens with it. If not given, it is the
+            environment variable RTLAB_SECRET.
+        redis: the URL of the Redis that all nodes share: ``redis://127.0.0.1:6379``. If not given, a worker of a
+            cluster (RTLAB_WORKER is set) takes the environment variable REDIS_URL; anything else is a chat of one
+            process.
+        min_replicas: replicas of this Redis that have to have a message before anybody sees it and it is acknowledged;
+            0 waits for none. If not given, it is the environment variable RTLAB_REPLICAS of a worker, or 0.
+        node: what the log calls this process; RTLAB_WORKER, or host and process id, if not given.
         origins: sites other than this one whose pages may connect: ``https://chat.example``. Never ``*``.
         limits: how much it takes.
-        history: where messages are kept; in memory if not given.
-        sessions: where the rooms of sessions are kept; in memory if not given.
-        may_join: asked with a user (the token's ``sub``) and a room; everybody may enter every room if not given.
+        history: where messages are kept; in Redis or, without that, in memory if not given.
+        sessions: where the rooms of sessions are kept; the same.
+        may_join: an async function that is asked with a user (the token's ``sub``) and a room, and gives whether that
+            user may enter; if not given, every user may enter every room.
         may_subscribe: the same for topics.
-        dev: offers sign-in by name to whoever asks, which is for one machine only, and lets a notebook beside it frame
-            the page.
-        trusted_proxies: addresses and networks whose X-Forwarded-… headers are believed.
+        dev: offers sign-in by name to everybody who can reach the server, so it is for one machine only; and lets a
+            notebook on this machine frame the page.
+        trusted_proxies: addresses and networks whose X-Forwarded-… headers are believed. A worker of a cluster
+            believes this machine.
         frame_ancestors: sites that may show the page in a frame (Content-Security-Policy, frame-ancestors).
         serializer: "default" or "msgpack", for all clients.
         ping_interval: whole seconds between two heartbeats.
@@ -78,21 +114,46 @@ def create_app(
         An app for aiohttp; `rtlab.serve` and `rtlab.start` run it.
 
     Raises:
-        UsageError: the secret is too short, an origin is none, or an option cannot be honoured.
+        UsageError: there is no secret or it is too short, an origin is none, an option is unknown or cannot be
+            honoured.
     """
-    check_secret(secret)
-    limits, clock = limits or Limits(), clock or Clock()
+    secret = secret_of(secret)
+    limits = limits if limits is not None else Limits()
+    check_limits(limits)
+    check_name("node", node)
+    check_stores(redis := redis_of(redis), history, sessions)
+    replicas = replicas_of(min_replicas, redis)
+    shared = None
+    if redis is not None:
+        from rtlab.chat.node import Node  # and with it redis-py, which a chat of one process does not need
+
+        name = node or os.environ.get(WORKER) or f"{socket.gethostname()}:{os.getpid()}"
+        shared = Node(redis, name, limits, replicas)
+    for name, given in (
+        ("origins", origins),
+        ("trusted_proxies", trusted_proxies),
+        ("frame_ancestors", frame_ancestors),
+    ):
+        check_list(name, given)
+    for name, question in (("may_join", may_join), ("may_subscribe", may_subscribe)):
+        if question is not None:
+            check_asked(name, question)
+    clock = clock or Clock()
+    if WORKER in os.environ:
+        trusted_proxies = (*trusted_proxies, *LOOPBACK)  # the balancer of this machine
     if dev:
         trusted_proxies = (*trusted_proxies, *LOOPBACK)  # jupyter-server-proxy, in front of a notebook on Binder
         frame_ancestors = (*frame_ancestors, "'self'", "http://localhost:*", "http://127.0.0.1:*")
     chat = Chat(
         secret,
         limits,
-        history or MemoryHistory(limits.history, clock.wall, limits.history_bytes),
-        sessions or MemorySessions(clock=clock.steady),
+        shared.history if shared else history or MemoryHistory(limits.history, clock.wall, limits.history_bytes),
+        shared.sessions if shared else sessions or MemorySessions(clock=clock.steady),
         may_join or _everybody,
         may_subscribe or _everybody,
         clock,
+        shared,
+        client_manager=shared.manager if shared else None,
         cors_allowed_origins=Origins(origins),
         guards=Guards(
             trusted_proxies=trusted_proxies,
@@ -111,6 +172,8 @@ def create_app(
     app[DRAIN] = chat.drain
     app.on_shutdown.append(chat.drain_at_shutdown)  # for other hosts; before the sessions are closed, which attach adds
     chat.sio.attach(app)
+    if shared is not None:
+        app.cleanup_ctx.append(shared.living)  # after `attach`, so that it ends before the manager does
     app.router.add_get("/health", chat.health)
     app.router.add_get("/health/{what:live|ready}", chat.health)
     app.router.add_get("/metrics", chat.metrics)

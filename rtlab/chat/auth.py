@@ -59,12 +59,17 @@ class Identity:
     """When it ends, in seconds since 1970: the claim ``exp``."""
 
 
-def check_secret(secret: str) -> bytes:
+def check_secret(secret: object) -> bytes:
     """The key that a secret is.
 
     Raises:
         UsageError: it is shorter than `SECRET_BYTES`, or no text.
     """
+    if not isinstance(secret, str):
+        got = "None" if secret is None else type(secret).__name__
+        raise UsageError(
+            f"The secret signs every token: expected a string of at least {SECRET_BYTES} bytes, got {got}."
+        )
     try:
         key = secret.encode()
     except UnicodeEncodeError:  # from an environment whose bytes are not in UTF-8

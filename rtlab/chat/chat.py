@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 from socketio.exceptions import ConnectionRefusedError as ConnectRefused
@@ -23,11 +23,14 @@ from rtlab.chat.events import NOTIFICATIONS, Ack, Events, topic_room
 from rtlab.chat.limits import Limits
 from rtlab.chat.metrics import CONTENT_TYPE, Metrics
 from rtlab.chat.payloads import BadPayload
-from rtlab.chat.rooms import EventRefused, May
+from rtlab.chat.rooms import EventRefused, May, Rooms
 from rtlab.chat.stores.protocols import History, Sessions
-from rtlab.errors import InvalidToken, UsageError
+from rtlab.errors import InvalidToken, RedisUnavailable, UsageError
 from rtlab.realtime import Server
 from rtlab.servers.repeats import RepeatLog
+
+if TYPE_CHECKING:
+    from rtlab.chat.node import Node
 
 __all__ = ["DRAIN_S", "Chat"]
 
@@ -36,7 +39,13 @@ DRAIN_S = 1.0
 PATH = "/socket.io/"
 """Where Socket.IO is, as clients expect it."""
 
-TOO_MANY = {"rate_limited": "Too many attempts", "too_many_connections": "Too many connections"}
+REFRESH = "token:refresh"
+
+LATER = {
+    "rate_limited": "Too many attempts",
+    "too_many_connections": "Too many connections",
+    "unavailable": "The store is away. Try again in a moment",
+}
 """What a client is told that is not let in although its token is good: it may come back later."""
 
 logger = logging.getLogger("rtlab.chat")
@@ -54,9 +63,12 @@ class Chat:
         may_join: May,
         may_subscribe: May,
         clock: Clock,
+        node: Node | None = None,
         **options: Any,
     ) -> None:
         self._secret = secret
+        self.node = node
+        """What it shares with other processes; None if it is the only one."""
         self._clock = clock
         self.limits = limits
         """How much it takes."""
@@ -68,7 +80,13 @@ class Chat:
         """The Socket.IO server."""
         self._log = RepeatLog(logger)
         self._connections = Connections(limits, self._end, self._hang_up, clock, self._log)
-        self._events = Events(self.sio, limits, history, sessions, may_join, may_subscribe, clock)
+        if node is None:
+            rooms = Rooms(self.sio, limits, history, may_join, clock)
+        else:
+            rooms = node.rooms(self.sio, limits, may_join, clock, self._connections)
+        self._events = Events(self.sio, limits, history, sessions, rooms, may_subscribe, clock)
+        self.handlers = self._events.handlers | dict.fromkeys((("/", REFRESH), (NOTIFICATIONS, REFRESH)), self._refresh)
+        """What does each event that clients may send, by namespace and event."""
         self._metrics = Metrics(
             {
                 "rtlab_chat_connections": ("Clients that are let in.", lambda: len(self._connections)),
@@ -79,6 +97,9 @@ class Chat:
                 "rtlab_chat_queued_bytes": ("Bytes that wait for clients.", self._queued_bytes),
             }
         )
+        if node is not None:
+            self._metrics.gauge("rtlab_chat_redis_up", "Whether Redis does what it is asked.", lambda: node.redis.up)
+            self._metrics.count("rtlab_chat_redis_losses", "How often Redis was lost.", lambda: node.redis.lost_total)
         for namespace in ("/", NOTIFICATIONS):
             self._stand_at(namespace)
 
@@ -91,6 +112,7 @@ class Chat:
 
         Raises:
             UsageError: the topic's name is none.
+            RedisUnavailable: with several processes, nobody has heard it.
         """
         try:
             payloads.name_of("topic", topic, self.limits.room_name)
@@ -112,7 +134,7 @@ class Chat:
         self.draining = True
         logger.info("draining", extra={"connections": len(self._connections)})
         for namespace in ("/", NOTIFICATIONS):
-            await self.sio.emit("server:draining", {}, namespace=namespace)
+            await self.sio.emit("server:draining", {}, namespace=namespace, ignore_queue=True)  # this node's own
         if len(self._connections):
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._drained.wait(), seconds)
@@ -150,40 +172,74 @@ class Chat:
         self._connections.charge_event(connection)  # asking to be let in counts as an event does
         if connection.thrown_out:
             raise self._refused("rate_limited", "Too many attempts")
-        identity = self._identity(auth, connection.peer)
+        identity = self._identity(auth, namespace, connection.peer)
         refusal = self._connections.refusal(identity, connection)
         if refusal is not None:
-            about = {"reason": refusal, "user": identity.user, "peer": connection.peer}
-            self._log.log(logging.INFO, refusal, "refused", extra=about)
-            raise self._refused(refusal, TOO_MANY[refusal])
+            raise self._later(refusal, identity, connection.peer, namespace)
         visitor = self._connections.enter(sid, namespace, identity, connection)
         try:
             if namespace == "/":
                 visitor.session_id = self._events.new_session_id()
+            await self._count_in(visitor)
+            if visitor.session_id:
                 # held back by the server until the client has heard that it is connected
-                await self.sio.emit("session", {"id": visitor.session_id}, to=sid)
+                await self.sio.emit("session", {"id": visitor.session_id}, to=sid, ignore_queue=True)
             if self._connections.is_over(visitor):  # meanwhile: nobody can be put out who is only coming in
+                self._say_refused("token_expired", "it ended meanwhile", peer=connection.peer, namespace=namespace)
                 raise self._refused("token_expired")
         except BaseException:
-            self._connections.leave(visitor)  # whoever was not let in is not let out either
+            self._connections.leave(visitor)  # a refused client gets no disconnect event
+            if self.node is not None:
+                await self.node.depart(visitor)
             raise
-        self._say("connected", visitor, _about(visitor))
+        self._say("connected", visitor, visitor.about())
 
-    def _identity(self, auth: Any, peer: str) -> Identity:
+    async def _count_in(self, visitor: Visitor) -> None:
+        """A connection is one of its user's on all nodes.
+
+        Raises:
+            ConnectRefused: that has too many, or Redis is away and nobody knows.
+        """
+        if self.node is None:
+            return
+        peer = visitor.connection.peer
+        try:
+            with self.node.link.event():
+                allowed = await self.node.arrive(visitor)
+                if visitor.session_id and allowed:
+                    await self._events.keep(visitor)
+        except RedisUnavailable as error:
+            raise self._later("unavailable", visitor.identity, peer, visitor.namespace) from error
+        if not allowed:
+            raise self._later("too_many_connections", visitor.identity, peer, visitor.namespace)
+
+    def _identity(self, auth: Any, namespace: str, peer: str) -> Identity:
         """Who a client is.
 
         Raises:
-            ConnectRefused: it does not say, or cannot prove it.
+            ConnectRefused: it does not say, or cannot prove it. The client gets a code; the log gets the reason.
         """
         token = auth.get("token") if isinstance(auth, Mapping) else None
         if token is None or token == "":
+            came = 'no "token" in it' if isinstance(auth, Mapping) else payloads.described(auth)
+            problem = f"auth: expected an object with a token, got {came}"
+            self._say_refused("token_missing", problem, peer=peer, namespace=namespace)
             raise self._refused("token_missing", "Authentication required")
         try:
             return verify(token, self._secret, now=self._clock.wall())
         except InvalidToken as error:
-            about = {"reason": error.code, "problem": error.problem, "peer": peer}
-            self._log.log(logging.INFO, "refused", "refused", extra=about)
-            raise self._refused(error.code) from None
+            self._say_refused(error.code, error.problem, peer=peer, namespace=namespace)
+            raise self._refused(error.code) from error
+
+    def _say_refused(self, reason: str, problem: str, **about: str) -> None:
+        """Log whom the chat does not let in, and why; never the token. A flood of refusals is counted and summed up."""
+        kind = "refused" if reason.startswith("token_") else reason
+        extra = {"reason": reason, "problem": problem, **about}
+        self._log.log(logging.WARNING, kind, "refused: %s (%s)", reason, problem, extra=extra)
+
+    def _later(self, code: str, identity: Identity, peer: str, namespace: str) -> ConnectRefused:
+        self._say_refused(code, f"user {identity.user!r}", peer=peer, namespace=namespace, user=identity.user)
+        return self._refused(code, LATER[code])
 
     def _refused(self, code: str, message: str = "Invalid token") -> ConnectRefused:
         self._metrics.refusal(code)
@@ -194,14 +250,19 @@ class Chat:
         if visitor is None:
             return  # it was never let in
         self._connections.leave(visitor)
-        self._say("disconnected", visitor, {**_about(visitor), "reason": reason})
+        self._say("disconnected", visitor, {**visitor.about(), "reason": reason})
         if self.draining and not len(self._connections):
             self._drained.set()
-        await self._events.gone(visitor)
+        try:
+            await self._events.gone(visitor)
+        finally:
+            if self.node is not None:
+                await self.node.depart(visitor)
 
     async def _end(self, visitor: Visitor, reason: str) -> None:
-        self._log.log(logging.INFO, "ended", "ended", extra={**_about(visitor), "reason": reason})
-        await self.sio.disconnect(visitor.sid, namespace=visitor.namespace)
+        extra = {**visitor.about(), "reason": reason}
+        self._log.log(logging.WARNING, "ended", "ended: %s (user %r)", reason, visitor.identity.user, extra=extra)
+        await self.sio.disconnect(visitor.sid, namespace=visitor.namespace, ignore_queue=True)
 
     async def _hang_up(self, eio_sid: str) -> None:
         await self.sio.eio.disconnect(eio_sid)
@@ -217,9 +278,7 @@ class Chat:
 
     async def _handle(self, name: str, sid: str, namespace: str, arguments: tuple[Any, ...]) -> Ack:
         """One event from anybody. Whatever it is, it is answered, and nobody else notices."""
-        handler = self._events.handlers.get((namespace, name))
-        if name == "token:refresh":
-            handler = self._refresh
+        handler = self.handlers.get((namespace, name))
         self._metrics.event(name if handler is not None else "unknown")
         visitor = self._connections.get(sid, namespace)
         try:
@@ -233,11 +292,14 @@ class Chat:
                 raise EventRefused("unknown_event", f"event: expected one of the chat's, got {payloads.quoted(name)}")
             if len(arguments) != 1:
                 raise BadPayload("payload", "one argument", f"{len(arguments)}")
-            return await handler(visitor, arguments[0])
+            with contextlib.nullcontext() if self.node is None else self.node.link.event():
+                return await handler(visitor, arguments[0])
         except EventRefused as refused:
             code, problem = refused.code, str(refused)
         except BadPayload as error:
             code, problem = "bad_payload", str(error)
+        except RedisUnavailable:
+            code, problem = "unavailable", LATER["unavailable"]
         except Exception:  # noqa: BLE001 - logged, as often as a log can bear
             about = {"event": name, "namespace": namespace}
             self._log.log(logging.ERROR, "event failed", "event failed", extra=about, exc_info=True)
@@ -249,7 +311,9 @@ class Chat:
         try:
             identity = verify(payloads.token(payload), self._secret, now=self._clock.wall())
         except InvalidToken as error:
-            raise EventRefused(error.code, "token: expected one that is signed and not over") from None
+            connection = visitor.connection
+            self._say_refused(error.code, error.problem, peer=connection.peer, user=visitor.identity.user)
+            raise EventRefused(error.code, f"token: expected a valid one, but {error.problem}") from error
         if identity.user != visitor.identity.user:
             raise EventRefused("token_invalid", "token: expected one of the same user")
         if not is_newer(identity, visitor.identity):
@@ -261,7 +325,8 @@ class Chat:
 
     async def health(self, request: web.Request) -> web.Response:
         """``/health``, ``/health/live`` and ``/health/ready``: 503 where the answer is no."""
-        state = {"live": True, "ready": not self.draining}
+        there = self.node is None or await self.node.is_ready()
+        state = {"live": True, "ready": there and not self.draining}
         asked = request.match_info.get("what")
         fine = all(state.values()) if asked is None else state[asked]
         return web.json_response(state, status=200 if fine else 503, headers={"Cache-Control": "no-store"})
@@ -281,10 +346,3 @@ class Chat:
 
     def _queued_bytes(self) -> float:
         return float(sum(session.transport.queued_bytes for session in self.sio.eio.sockets.values()))
-
-
-def _about(visitor: Visitor) -> dict[str, str]:
-    return {
-        "user": visitor.identity.user, "namespace": visitor.namespace, "sid": visitor.sid,
-        "peer": visitor.connection.peer,
-    }  # fmt: skip

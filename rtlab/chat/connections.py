@@ -58,8 +58,16 @@ class Visitor:
     """Under which its rooms are kept."""
     topics: set[str] = field(default_factory=set)
     timer: asyncio.TimerHandle | None = None
+    counted: bool = False
+    """Whether its connection is one of its user's on all nodes (`rtlab.chat.node`)."""
     gone: bool = False
     """Whether the client has left. A handler of it may still be at work."""
+
+    def about(self) -> dict[str, str]:
+        """Who it is, for the log."""
+        return {
+            "user": self.identity.user, "namespace": self.namespace, "sid": self.sid, "peer": self.connection.peer,
+        }  # fmt: skip
 
 
 class Connections:
@@ -124,6 +132,21 @@ class Connections:
         self._watch(visitor)
         return visitor
 
+    def present(self) -> dict[tuple[str, str], str]:
+        """Every user with each of its connections that count on all nodes, and that connection's socket in ``/``; empty
+        if it has none.
+        """
+        found: dict[tuple[str, str], str] = {}
+        for (namespace, sid), visitor in self._visitors.items():
+            if visitor.counted:
+                key = (visitor.identity.user, visitor.connection.eio_sid)
+                found[key] = sid if namespace == "/" else found.get(key, "")
+        return found
+
+    def with_session(self) -> list[Visitor]:
+        """Everybody whose rooms are kept."""
+        return [visitor for visitor in self._visitors.values() if visitor.session_id]
+
     def is_over(self, visitor: Visitor) -> bool:
         """Whether a visitor's token has ended."""
         return visitor.identity.expires <= self._clock.wall()
@@ -176,7 +199,8 @@ class Connections:
         """End a connection, after what is being answered."""
         if not connection.thrown_out:
             about = {"peer": connection.peer, "breaches": connection.breaches}
-            self._log.log(logging.WARNING, "thrown out", "thrown out", extra=about)
+            problem = f"{connection.breaches} events over the limit of {self._limits.events_per_s:g} a second"
+            self._log.log(logging.WARNING, "thrown out", "thrown out: %s", problem, extra=about)
             connection.thrown_out = True
             self._soon(self._throw_out(connection))
 

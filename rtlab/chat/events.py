@@ -44,9 +44,9 @@ class Events:
         limits: how much there may be.
         history: where messages are kept.
         sessions: where the rooms of sessions are kept.
-        may_join: who may enter which chat room.
+        rooms: who is where.
         may_subscribe: who may subscribe to which topic.
-        clock: for timestamps, and for how often others hear that somebody types.
+        clock: for timestamps.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Events:
         limits: Limits,
         history: History,
         sessions: Sessions,
-        may_join: May,
+        rooms: Rooms,
         may_subscribe: May,
         clock: Clock,
     ) -> None:
@@ -65,7 +65,10 @@ class Events:
         self._sessions = sessions
         self._may_subscribe = may_subscribe
         self._clock = clock
-        self.rooms = Rooms(sio, limits, history, may_join, clock)
+        # A store of several nodes tells the members of a message itself, and keeps sessions of clients that are here.
+        self._store_tells = bool(getattr(history, "tells", False))
+        self._keep = getattr(sessions, "keep", sessions.save)
+        self.rooms = rooms
         """Who is where."""
         self.handlers: dict[tuple[str, str], Callable[[Visitor, Any], Awaitable[Ack]]] = {
             ("/", "chat:join"): self.join,
@@ -86,7 +89,7 @@ class Events:
         """``chat:join``."""
         asked = payloads.join(payload, self._limits)
         await self.rooms.enter(who, asked.room)
-        members = self.rooms.chat.members(asked.room)
+        members = await self.rooms.members(asked.room)
         # The socket is in the room before the history is read: what is said meanwhile comes twice rather than never.
         count = self._limits.history_on_join
         if asked.after is None:
@@ -94,19 +97,22 @@ class Events:
         else:
             page = await self._history.after(asked.room, asked.after, count)
         records, size = within(page.records, self._limits.page_bytes, newest=asked.after is None)
+        whole = asked.after is None or len(records) == len(page.records)
+        offset = page.offset if whole else records[-1]["offset"]
+        self.rooms.gave(who, asked.room, offset)
         self.rooms.owe(who, beyond_one_token(size + wire_bytes(members)))
-        await self._sio.emit("chat:history", records, to=who.sid)
-        await self._save(who)
+        await self._sio.emit("chat:history", records, to=who.sid, ignore_queue=True)
+        await self.keep(who)
         return {
             "status": "ok", "room": asked.room, "members": members, "missed": page.missed,
-            "complete": page.complete and (asked.after is None or len(records) == len(page.records)),
+            "complete": page.complete and whole, "lost": page.lost, "offset": offset,
         }  # fmt: skip
 
     async def leave(self, who: Visitor, payload: Any) -> Ack:
         """``chat:leave``. Whoever is not there has nothing to leave, and that is fine."""
         room = payloads.room(payload, self._limits)
         await self.rooms.leave(who, room)
-        await self._save(who)
+        await self.keep(who)
         return {"status": "ok"}
 
     async def message(self, who: Visitor, payload: Any) -> Ack:
@@ -119,11 +125,11 @@ class Events:
         if said.client_id is not None:
             record["clientId"] = said.client_id
         self._must_be_in(who, said.room)
-        self.rooms.owe(who, beyond_one_token(wire_bytes(record), self.rooms.chat.size(said.room)))
-        async with self.rooms.in_order(said.room):
+        self.rooms.owe(who, beyond_one_token(wire_bytes(record), await self.rooms.listeners(said.room)))
+        async with self.rooms.storing(said.room):
             self._must_be_in(who, said.room)  # also after waiting: nothing is stored in a room that may be given up
             kept, new = await self._history.append(said.room, record, who.identity.user)
-            if new:
+            if new and not self._store_tells:
                 await self._sio.emit("chat:message", kept, to=chat_room(said.room))
         return {"status": "ok", "id": kept["id"], "offset": kept["offset"]}
 
@@ -131,11 +137,7 @@ class Events:
         """``chat:typing``."""
         room = payloads.room(payload, self._limits)
         self._must_be_in(who, room)
-        member = self.rooms.chat.member(room, who.identity.user)
-        if self.rooms.may_tell_typing(who.identity.user, room):
-            notice = {"username": member.username, "room": room}
-            self.rooms.owe(who, beyond_one_token(wire_bytes(notice), self.rooms.chat.size(room)))
-            await self._sio.emit("chat:typing", notice, to=chat_room(room), skip_sid=list(member.sockets))
+        await self.rooms.tell_typing(who, room)
         return {"status": "ok"}
 
     # Plain rooms
@@ -143,13 +145,13 @@ class Events:
     async def plain_join(self, who: Visitor, payload: Any) -> Ack:
         """``room:join``."""
         await self.rooms.plain_enter(who, payloads.room(payload, self._limits))
-        await self._save(who)
+        await self.keep(who)
         return {"status": "ok"}
 
     async def plain_leave(self, who: Visitor, payload: Any) -> Ack:
         """``room:leave``."""
         await self.rooms.plain_leave(who, payloads.room(payload, self._limits))
-        await self._save(who)
+        await self.keep(who)
         return {"status": "ok"}
 
     # Sessions
@@ -168,8 +170,8 @@ class Events:
                 except EventRefused:
                     continue
                 restored.add(room)
-        await self._save(who)
-        await self._sio.emit("session:restored", {"rooms": sorted(restored)}, to=who.sid)
+        await self.keep(who)
+        await self._sio.emit("session:restored", {"rooms": sorted(restored)}, to=who.sid, ignore_queue=True)
         return {"status": "ok", "rooms": sorted(restored)}
 
     # Notifications
@@ -204,6 +206,11 @@ class Events:
         """An id that nobody can guess, under which a client's rooms are kept."""
         return secrets.token_urlsafe(24)
 
+    async def keep(self, who: Visitor) -> None:
+        """The rooms of a client's session are what they are now."""
+        if not who.gone:  # what a client had when it left is saved already
+            await self._keep(who.identity.user, who.session_id, self.rooms.of(who))
+
     async def gone(self, who: Visitor) -> None:
         """A client has left, on purpose or not."""
         rooms = self.rooms.of(who)
@@ -220,10 +227,6 @@ class Events:
     def _must_be_in(self, who: Visitor, room: str) -> None:
         if not self.rooms.chat.has(room, who.sid):
             raise EventRefused("not_a_member", f"room: expected one that you have joined, got {payloads.quoted(room)}")
-
-    async def _save(self, who: Visitor) -> None:
-        if not who.gone:  # what a client had when it left is saved already
-            await self._sessions.save(who.identity.user, who.session_id, self.rooms.of(who))
 
 
 def within(records: list[Record], most: int, *, newest: bool) -> tuple[list[Record], int]:

@@ -26,6 +26,11 @@ lines of the log                      half a line a second for  `LINES_PER_S`; o
                                       goes
 ====================================  ========================  =======================================================
 
+With Redis, messages and sessions are there instead. `Limits.history_bytes` bounds the messages of all nodes together,
+counted as a packed record and `rtlab.chat.stores.redis_history.AROUND_ENTRY`; sessions are 50 of a user, 1.3 MB, and
+expire; who is where takes 1 KB for each user in a room. `Limits` holds over all nodes, but for `new_rooms_per_min`,
+`events_per_s`, `burst`, `breaches`, and topics, which each node counts for itself.
+
 What waits for clients that read slowly is the server's (`rtlab.realtime`). How many users there are is the business of
 whoever issues tokens.
 """

@@ -6,9 +6,12 @@ fixed lists: a client cannot make new ones.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 __all__ = ["CONTENT_TYPE", "Metrics"]
 
@@ -26,11 +29,19 @@ class Metrics:
     def __init__(self, gauges: dict[str, tuple[str, Callable[[], float]]]) -> None:
         self._registry = CollectorRegistry()
         for name, (says, read) in gauges.items():
-            Gauge(name, says, registry=self._registry).set_function(read)
+            self.gauge(name, says, read)
         self._events = Counter("rtlab_chat_events", "Events from clients, by kind.", ["event"], registry=self._registry)
         self._refusals = Counter(
             "rtlab_chat_refusals", "What was refused, by reason.", ["reason"], registry=self._registry
         )
+
+    def gauge(self, name: str, says: str, read: Callable[[], float]) -> None:
+        """One more gauge."""
+        Gauge(name, says, registry=self._registry).set_function(read)
+
+    def count(self, name: str, says: str, read: Callable[[], float]) -> None:
+        """A counter that somebody else keeps."""
+        self._registry.register(_ReadCounter(name, says, read))
 
     def event(self, kind: str) -> None:
         """A client has sent an event."""
@@ -43,3 +54,15 @@ class Metrics:
     def text(self) -> bytes:
         """Everything, in Prometheus's text format."""
         return generate_latest(self._registry)
+
+
+class _ReadCounter(Collector):
+    """A counter that is read when somebody asks."""
+
+    def __init__(self, name: str, says: str, read: Callable[[], float]) -> None:
+        self._about = name, says
+        self._read = read
+
+    def collect(self) -> Iterable[Metric]:
+        """What it says now."""
+        yield CounterMetricFamily(*self._about, value=self._read())

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from rtlab.errors import UsageError
+
 if TYPE_CHECKING:
     from IPython.display import IFrame
 
@@ -30,9 +32,14 @@ def show(server: HostedServer, *, room: str = "lobby", token: str | None = None,
 
     Returns:
         What Jupyter displays as the page; put it last in its cell.
+
+    Raises:
+        UsageError: it is no server that `rtlab.start` gave.
     """
     from IPython.display import IFrame
 
+    if not hasattr(server, "browser_url"):
+        raise UsageError(f"show(server): expected what `await rtlab.start(app)` gives, got {type(server).__name__}.")
     # Behind "#", which a browser keeps to itself: it is in no request and in no log.
     fragment = urlencode({"room": room} if token is None else {"room": room, "token": token})
     return IFrame(f"{server.browser_url}#{fragment}", width="100%", height=height)

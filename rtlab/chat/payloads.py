@@ -76,9 +76,8 @@ def join(payload: object, limits: Limits) -> JoinPayload:
         return JoinPayload(name_of("room", payload, limits.room_name), None)
     fields = _fields(payload, "a room's name, or an object with room and after", {"room", "after"}, {"room"})
     after = fields.get("after")
-    return JoinPayload(
-        name_of("room", fields["room"], limits.room_name), None if after is None else offset("after", after)
-    )
+    after = None if after is None else offset("after", after)
+    return JoinPayload(name_of("room", fields["room"], limits.room_name), after)
 
 
 def message(payload: object, limits: Limits) -> MessagePayload:
@@ -121,7 +120,7 @@ def topics(payload: object, limits: Limits) -> list[str]:
         raise BadPayload("topics", expected, described(payload))
     if len(payload) > limits.topics:
         raise BadPayload("topics", expected, f"{len(payload)}")
-    return [name_of("topics", each, limits.room_name) for each in payload]
+    return [name_of(f"topics[{number}]", each, limits.room_name) for number, each in enumerate(payload)]
 
 
 def session_id(payload: object) -> str:
@@ -178,7 +177,7 @@ def _fields(payload: object, expected: str, known: set[str], needed: set[str]) -
             raise BadPayload(name, "this field", "none")
     for name in payload:
         if name not in known:
-            raise BadPayload("payload", f"no fields but {', '.join(sorted(known))}", quoted(str(name)))
+            raise BadPayload(quoted(str(name)), f"one of the fields {', '.join(sorted(known))}", "an unknown one")
     return payload
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from rtlab.chat.limits import FEW_ROOMS, Limits
 
-__all__ = ["Full", "Member", "Presence"]
+__all__ = ["Full", "Member", "Presence", "no_more_members", "no_more_of_socket", "no_more_of_user", "no_more_rooms"]
 
 
 class Full(Exception):  # noqa: N818 - an answer, not an error
@@ -26,6 +26,27 @@ class Full(Exception):  # noqa: N818 - an answer, not an error
         self.code = code
         """``rooms_full``, ``room_full`` or ``too_many_rooms``."""
         super().__init__(problem)
+
+
+def no_more_of_socket(limits: Limits) -> Full:
+    """One connection is in as many rooms as it may be."""
+    return Full("too_many_rooms", f"expected at most {limits.rooms_per_connection} rooms of one connection: leave one")
+
+
+def no_more_of_user(limits: Limits) -> Full:
+    """One user is in as many rooms as it may be."""
+    return Full("too_many_rooms", f"expected at most {limits.rooms_per_user} rooms of one user: leave one")
+
+
+def no_more_members(limits: Limits) -> Full:
+    """A room has as many members as it may have."""
+    return Full("room_full", f"expected at most {limits.members} users in one room")
+
+
+def no_more_rooms(limits: Limits) -> Full:
+    """There are as many rooms as there may be."""
+    problem = f"expected at most {limits.rooms} rooms, and there is no empty one that you may replace"
+    return Full("rooms_full", problem)
 
 
 @dataclass(slots=True)
@@ -75,15 +96,13 @@ class Presence:
         if self.has(room, socket):
             return None
         if len(self._of.get(socket, ())) >= limits.rooms_per_connection:
-            raise Full(
-                "too_many_rooms", f"expected at most {limits.rooms_per_connection} rooms of one connection: leave one"
-            )
+            raise no_more_of_socket(limits)
         users = self._rooms.get(room, {})
         if user not in users:
             if len(self._of_user.get(user, ())) >= limits.rooms_per_user:
-                raise Full("too_many_rooms", f"expected at most {limits.rooms_per_user} rooms of one user: leave one")
+                raise no_more_of_user(limits)
             if len(users) >= limits.members:
-                raise Full("room_full", f"expected at most {limits.members} users in one room")
+                raise no_more_members(limits)
         return None if self.knows(room) else self._place_for(user)
 
     def _place_for(self, user: str) -> str | None:
@@ -99,7 +118,7 @@ class Presence:
         if len(self) < rooms:
             return None
         if not self._empty or held >= FEW_ROOMS:
-            raise Full("rooms_full", f"expected at most {rooms} rooms, and there is no empty one that you may replace")
+            raise no_more_rooms(self._limits)
         most = max(self._empty, key=lambda owner: len(self._empty[owner]))
         return next(iter(self._empty[most]))
 
@@ -174,6 +193,18 @@ class Presence:
     def has(self, room: str, socket: str) -> bool:
         """Whether a socket is in a room."""
         return room in self._of.get(socket, ())
+
+    def has_user(self, room: str, user: str) -> bool:
+        """Whether a user is in a room, with any socket."""
+        return user in self._rooms.get(room, ())
+
+    def pairs(self) -> set[tuple[str, str]]:
+        """Every user with every room that it is in."""
+        return {(user, room) for user, rooms in self._of_user.items() for room in rooms}
+
+    def places(self) -> int:
+        """How many `pairs` there are."""
+        return sum(map(len, self._of_user.values()))
 
     def member(self, room: str, user: str) -> Member:
         """A user who is in a room."""

@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import aiohttp
 from aiohttp import web
 
 from rtlab.chat.app import CHAT
@@ -22,6 +23,8 @@ from rtlab.servers.signals import until_signal
 
 __all__ = ["run"]
 
+WHO_S = 1.0
+"""Seconds that whoever has a port has to say whether it is a chat."""
 SHUTDOWN_S = 0.5
 """Seconds that requests have to end after the connections were closed; then whoever reads a body is told that it ends,
 and has as long again. Honest clients have had the time of the drain."""
@@ -91,5 +94,29 @@ async def _listen(host: str, port: int) -> Sequence[socket.socket]:
     except OSError as error:
         for listener in listeners:
             listener.close()
-        raise UsageError(f"Cannot listen on {host}, port {port}: {error.strerror or error}.") from None
+        raise UsageError(await _why_not(host, port, error)) from None
     return listeners
+
+
+async def _why_not(host: str, port: int, error: OSError) -> str:
+    """What is in the way of listening, and what to do."""
+    if error.errno == errno.EADDRINUSE:
+        who = "another chat of rtlab" if await _is_chat(host, port) else "another program"
+        return f"Port {port} of {host} is taken by {who}: end it, or choose another port (--port 0 takes a free one)."
+    if error.errno == errno.EACCES:
+        return f"You may not listen on port {port} of {host}: choose one above 1023 (--port 0 takes a free one)."
+    return f"Cannot listen on {host}, port {port}: {error.strerror or error}."
+
+
+async def _is_chat(host: str, port: int) -> bool:
+    """Whether a chat answers on a port."""
+    anywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - what was asked for
+    name = anywhere.get(host, f"[{host}]" if ":" in host else host)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=WHO_S)) as client,
+            client.get(f"http://{name}:{port}/health") as answer,
+        ):
+            return set(await answer.json()) == {"live", "ready"}
+    except (aiohttp.ClientError, TimeoutError, ValueError, TypeError):
+        return False

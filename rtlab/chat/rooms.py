@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from weakref import WeakValueDictionary
 
 from rtlab.chat.clock import Clock
 from rtlab.chat.connections import Visitor
-from rtlab.chat.costs import notice, wire_bytes
+from rtlab.chat.costs import beyond_one_token, notice, wire_bytes
 from rtlab.chat.limits import TYPING_S, Limits
 from rtlab.chat.presence import Full, Presence
 from rtlab.chat.stores.protocols import History, Saved
 
-__all__ = ["EventRefused", "May", "Rooms", "chat_room"]
+__all__ = ["EventRefused", "May", "Rooms", "chat_room", "plain_room"]
 
 May = Callable[[str, str], Awaitable[bool]]
 """Whether a user (the claim ``sub``) may enter a room, or subscribe to a topic."""
@@ -116,6 +117,29 @@ class Rooms:
         if self.plain.is_empty(room):
             self.plain.forget(room)
 
+    async def members(self, room: str) -> list[str]:
+        """The names of who is in a chat room, sorted, one per user."""
+        return self.chat.members(room)
+
+    async def listeners(self, room: str) -> int:
+        """How many hear what is said in a chat room."""
+        return self.chat.size(room)
+
+    async def tell_typing(self, who: Visitor, room: str) -> None:
+        """Tell the other users in a chat room that somebody types, if it is time to."""
+        member = self.chat.member(room, who.identity.user)
+        if self.may_tell_typing(who.identity.user, room):
+            about = {"username": member.username, "room": room}
+            self.owe(who, beyond_one_token(wire_bytes(about), self.chat.size(room)))
+            await self._sio.emit("chat:typing", about, to=chat_room(room), skip_sid=list(member.sockets))
+
+    def storing(self, room: str) -> AbstractAsyncContextManager[Any]:
+        """Where a message of a room is stored and told: one after the other."""
+        return self.in_order(room)
+
+    def gave(self, who: Visitor, room: str, offset: str) -> None:
+        """Somebody gets a page of a room's history that ends there. What is said comes after it by itself."""
+
     def owe(self, who: Visitor, tokens: float) -> None:
         """Something has cost a user more than the token that was taken for the event. The next ones wait for it."""
         who.user.bucket.debt(self._clock.steady(), tokens)
@@ -167,9 +191,12 @@ class Rooms:
         except Full as full:
             raise EventRefused(full.code, f"room: {full}") from None
         if not presence.knows(room) and not who.user.new_rooms.take(self._clock.steady()):
-            most = f"{self._limits.new_rooms_per_min:g}"
-            raise EventRefused("rate_limited", f"room: expected at most {most} new ones of one user in a minute")
+            raise self._too_many_new()
         await self._sio.enter_room(who.sid, target, namespace=who.namespace)
         if evicted is not None:
             presence.forget(evicted)
         return presence.enter(room, who.identity.user, who.identity.username, who.sid), evicted
+
+    def _too_many_new(self) -> EventRefused:
+        most = f"{self._limits.new_rooms_per_min:g}"
+        return EventRefused("rate_limited", f"room: expected at most {most} new ones of one user in a minute")

@@ -15,7 +15,7 @@ import sys
 import click
 
 import rtlab
-from rtlab.cli import chat, course, laboratory, measuring
+from rtlab.cli import chat, checking, course, emitting, laboratory, measuring, scale, soaking
 from rtlab.errors import RtlabError
 
 __all__ = ["main"]
@@ -61,6 +61,8 @@ def commands(context: click.Context, root: str | None) -> None:
 laboratory.serve.add_command(chat.serve_chat)
 for command in (
     course.grade, course.list_exercises, course.reset, course.hint,
-    laboratory.doctor, laboratory.serve, laboratory.tap, measuring.bench, chat.token,
+    laboratory.doctor, laboratory.serve, laboratory.tap, measuring.bench, scale.nginx_config, chat.token, emitting.emit,
+    soaking.soak,
+    checking.check,
 ):  # fmt: skip
     commands.add_command(command)

@@ -5,6 +5,7 @@ What lives here: one function per command. Everything but click is imported when
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from rtlab.grading.catalogue import Course, Exercise
+    from rtlab.grading.progress import Progress
     from rtlab.grading.report import Report
     from rtlab.grading.results import CheckResult
 
@@ -42,7 +44,7 @@ STYLES = {
     "--csv",
     "csv_file",
     metavar="FILE",
-    help="With --all: write the table to FILE. Before a name that a spreadsheet would take for a formula stands a '.",
+    help="With --all: write the table to FILE. A name that a spreadsheet would read as a formula gets a ' in front.",
 )
 @click.pass_context
 def grade(
@@ -119,32 +121,51 @@ def reset(context: click.Context, exercise: str) -> int:
 
 @click.command()
 @click.argument("exercise", metavar="NN")
+@click.argument("check", metavar="[CHECK]", required=False)
+@click.option(
+    "--submission", metavar="DIR", help="Look at the files in DIR, which has the shape of exercises/, instead of yours."
+)
 @click.pass_context
-def hint(context: click.Context, exercise: str) -> int:
-    """Give the next hint for the first check that is not passed."""
+def hint(context: click.Context, exercise: str, check: str | None, submission: str | None) -> int:
+    """Give the next hint for a check, by its name; without one, for the first check that is not passed."""
     from rtlab.grading.progress import Progress
-    from rtlab.grading.report import grade_course
+    from rtlab.grading.rendering import one_line
+    from rtlab.grading.report import submissions_folder
 
     course = _course(context)
     found = course.find(exercise)
+    wanted = [found.check(check)] if check is not None else list(found.checks)
+    folder = submissions_folder(submission)
     progress = Progress(course.root)
-    if progress.points(found) is None:
-        with progress_bar(console_on(stderr=True), len(found.checks)) as advance:
-            grade_course(course, [found], on_result=lambda _, check: advance(check.name))
-    record = progress.of(found)
-    open_checks = [check for check in found.checks if record.checks.get(check.name) != "passed"]
+    passed = _passed(course, found, progress, folder)
+    open_checks = [each for each in wanted if each.name not in passed]
     if not open_checks:
-        click.echo(f"All checks of {found.id} are passed.")
+        click.echo(f"All checks of {found.id} are passed." if check is None else f"{wanted[0].name} is passed.")
         return 0
-    check = open_checks[0]
-    shown = min(record.hints.get(check.name, 0) + 1, len(check.hints))
-    progress.hinted(found, check.name, shown)
-    click.echo(f"{check.name}: {check.sentence}")
-    for number, text in enumerate(check.hints[:shown], 1):
-        click.echo(f"Hint {number} of {len(check.hints)}: {text}")
-    if shown == len(check.hints):
+    asked = open_checks[0]
+    shown = min(progress.of(found).hints.get(asked.name, 0) + 1, len(asked.hints))
+    progress.hinted(found, asked.name, shown)
+    click.echo(f"{asked.name}: {asked.sentence}")
+    for number, text in enumerate(asked.hints[:shown], 1):
+        click.echo(f"Hint {number} of {len(asked.hints)}: {text}")
+    if shown < len(asked.hints):
+        again = ["rtlab", "hint", found.number, *([asked.name] if check else [])]
+        again += ["--submission", submission] if submission else []
+        click.echo(f"Still stuck? {one_line(shlex.join(again))} once more tells more.")
+    else:
         click.echo(f"There are no more. {found.grader.relative_to(course.root)} shows what the check does.")
     return 0
+
+
+def _passed(course: Course, exercise: Exercise, progress: Progress, folder: Path | None) -> set[str]:
+    """The names of the checks that are passed. Your own file is graded only if it has changed, another's each time."""
+    from rtlab.grading.report import grade_course
+
+    if folder is None and progress.points(exercise) is not None:
+        return {name for name, verdict in progress.of(exercise).checks.items() if verdict == "passed"}
+    with progress_bar(console_on(stderr=True), len(exercise.checks)) as advance:
+        report = grade_course(course, [exercise], folder, on_result=lambda _, check: advance(check.name))
+    return {check.name for result in report.exercises for check in result.checks if check.verdict == "passed"}
 
 
 def _grade(course: Course, exercises: list[Exercise], folder: Path | None, json_file: str | None) -> Report:

@@ -16,10 +16,10 @@ SIZE = click.IntRange(min=1)
 
 @click.group()
 def serve() -> None:
-    """Run one of the lab's servers until Ctrl-C or SIGTERM. It listens on this machine only."""
+    """Run one of the lab's servers until Ctrl-C or SIGTERM. It listens on this machine only, unless --host is given."""
 
 
-@serve.command("echo")
+@serve.command("echo", short_help="Run an echo server.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port.  [default: a free one]")
 @click.option(
     "--stack",
@@ -57,19 +57,26 @@ async def _serve(app: object, port: int) -> None:
         await asked
 
 
-@click.command()
+@click.command(short_help="Show what goes over the wire between a server and its clients.")
 @click.argument("url")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="TCP port of the tap.  [default: a free one]")
 @click.option(
     "--save",
     metavar="FILE",
     type=click.Path(dir_okay=False),
-    help="Write the transcript, for rtlab.Transcript.load. Tokens are in it: only you can read the file (mode 0600).",
+    help="Also write the transcript, for rtlab.Transcript.load. Tokens and cookies are in it: only you can read it.",
 )
-def tap(url: str, port: int, save: str | None) -> int:
+@click.option(
+    "--ca",
+    metavar="FILE",
+    type=click.Path(dir_okay=False),
+    help="The certificate of the CA to trust, in PEM, for https:// and wss://.  [default: those of this machine]",
+)
+def tap(url: str, port: int, save: str | None, ca: str | None) -> int:
     """Stand between a server and its clients, and show what goes over the wire, until Ctrl-C.
 
-    URL is the server's, http:// or ws://. Bytes are passed on unchanged.
+    URL is the server's: http://, ws://, https:// or wss://. Bytes are passed on unchanged. Clients speak to the tap
+    without TLS.
     """
     import asyncio
 
@@ -77,7 +84,13 @@ def tap(url: str, port: int, save: str | None) -> int:
 
     from rtlab.instruments.wiretap.watching import watch
 
-    return asyncio.run(watch(url, Console(highlight=False), port=port, save=save))
+    if save is not None:
+        click.echo(
+            f"{save} will hold all that goes over the wire, tokens and cookies too. Only you can read it (mode 0600): "
+            "take them out before you pass it on.",
+            err=True,
+        )
+    return asyncio.run(watch(url, Console(highlight=False), port=port, save=save, ssl=ca))
 
 
 @click.command()

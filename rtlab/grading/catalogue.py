@@ -7,6 +7,7 @@ as text (`ast`), never run, so that a list of all exercises costs milliseconds a
 from __future__ import annotations
 
 import ast
+import difflib
 import os
 import re
 import shutil
@@ -18,12 +19,13 @@ from typing import Any
 from rtlab.errors import UsageError
 from rtlab.grading.checks import Check
 
-__all__ = ["Course", "Exercise", "find_course", "is_grader", "read_exercise"]
+__all__ = ["FOLDER", "Course", "Exercise", "find_course", "is_grader", "read_exercise"]
 
 FOLDER = re.compile(r"(\d\d)_(\w+)")
 """An exercise's folder: number and topic."""
-SETTINGS = ("FORBIDDEN", "BUDGET_S")
-"""What a grader may set for all its checks."""
+SETTINGS = ("FORBIDDEN", "BUDGET_S", "DEMANDS")
+"""What a grader may set for all its checks: what the submission may not import, how long one that hangs may take, and
+which check looks at which sentence."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Exercise:
     """Modules of rtlab that hold the answer, each with words on what to use instead (or "")."""
     budget_s: float | None
     """Seconds that a submission which hangs may cost in all, if the grader says so."""
+    demands: dict[str, tuple[str, ...]]
+    """Sentences of the README and the stub that demand something, each with the names of the checks that look at it."""
 
     @property
     def folder(self) -> Path:
@@ -79,6 +83,21 @@ class Exercise:
         """The file to grade: the learner's own, or the one in a folder of the same shape as `exercises`."""
         return (submissions or self.root / "exercises") / self.id / self.file
 
+    def check(self, name: str) -> Check:
+        """The check of this name: "test_greets", "greets" and pytest's "test_hello.py::test_greets" mean the same.
+
+        Raises:
+            UsageError: there is none; the message names the nearest, and lists what there is.
+        """
+        wanted = name.strip().rpartition("::")[2].lower()
+        for check in self.checks:
+            if check.name.lower() in (wanted, f"test_{wanted}"):
+                return check
+        names = {key: check.name for check in self.checks for key in (check.name, check.name.removeprefix("test_"))}
+        close = difflib.get_close_matches(wanted, names, n=1)
+        guess = f" Did you mean {names[close[0]]}?" if close else ""
+        raise UsageError(f"{self.id} has no check {name!r}.{guess} It has {', '.join(c.name for c in self.checks)}.")
+
     def reset(self) -> Path | None:
         """Put the pristine file back. Gives where the learner's was kept; None if there was nothing to keep."""
         mine = self.submission()
@@ -101,18 +120,22 @@ class Course:
     exercises: tuple[Exercise, ...]
 
     def find(self, name: str) -> Exercise:
-        """The exercise of this name: "0", "00", "00_hello" and "hello" all mean the same.
+        """The exercise of this name: "0", "00", "00_hello", "hello" and the path of its folder or file mean the same.
 
         Raises:
-            UsageError: there is none; the message lists what there is.
+            UsageError: there is none; the message names the nearest, and lists what there is.
         """
-        wanted = name.strip().rstrip("/").rpartition("/")[2]
-        for exercise in self.exercises:
-            numbers = wanted.isdecimal() and wanted.isascii() and int(wanted) == int(exercise.number)
-            if numbers or wanted in (exercise.id, exercise.id[3:]):
-                return exercise
+        parts = name.strip().rstrip("/").split("/")
+        for wanted in reversed(parts[-2:]):
+            for exercise in self.exercises:
+                numbers = wanted.isdecimal() and wanted.isascii() and int(wanted) == int(exercise.number)
+                if numbers or wanted in (exercise.id, exercise.id[3:], exercise.file):
+                    return exercise
+        names = {key: exercise.id for exercise in self.exercises for key in (exercise.id, exercise.id[3:])}
+        close = difflib.get_close_matches(parts[-1].lower(), names, n=1, cutoff=0.7)
+        guess = f" Did you mean {names[close[0]]}?" if close else ""
         there = ", ".join(exercise.id for exercise in self.exercises) or "none"
-        raise UsageError(f"There is no exercise {name!r}. There are: {there}.")
+        raise UsageError(f"There is no exercise {name!r}.{guess} There are: {there}.")
 
     def select(self, names: tuple[str, ...]) -> list[Exercise]:
         """The exercises of these names, each once, in the course's order; all if there are no names.
@@ -175,6 +198,10 @@ def read_exercise(folder: Path) -> Exercise:
         checks=checks,
         forbidden=forbidden if isinstance(forbidden, dict) else dict.fromkeys(forbidden, ""),
         budget_s=budget,
+        demands={
+            sentence: (names,) if isinstance(names, str) else tuple(names)
+            for sentence, names in settings.get("DEMANDS", {}).items()
+        },
     )
 
 

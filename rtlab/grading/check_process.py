@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from rtlab.grading.messages import printable
+from rtlab.grading.printed import Printed
 from rtlab.grading.process_tree import ProcessTree
 from rtlab.grading.results import time_scale
 from rtlab.servers.supervisor import Child, Log
 
-__all__ = ["OUTPUT", "CheckProcess"]
+__all__ = ["CheckProcess"]
 
-OUTPUT = "output.log"
-"""The file, in the directory of a check, that holds what it prints."""
 SWEEP_S = 1.0
 """Seconds that what a check leaves has to be gone after SIGKILL; it takes milliseconds."""
 LOOK_S = 0.005
@@ -35,7 +35,7 @@ class CheckProcess:
         grader: the process that it was forked from, or is.
         listen: what that one has said since: words and their numbers.
         give_up: ends all of it, where what the check has left cannot be ended otherwise.
-        directory: its working directory; what it prints is in there too.
+        directory: its working directory.
         trace: the name of the file in there that faulthandler writes into.
     """
 
@@ -55,16 +55,15 @@ class CheckProcess:
         self._grader = grader
         self._listen = listen
         self._give_up = give_up
-        self.own_log = Log(directory / OUTPUT)
-        """What it has printed itself."""
+        self.printed = Printed()
+        """What it prints itself."""
         self.trace = Log(directory / trace)
         """What faulthandler has written."""
         self._returncode: int | None = None
 
-    @property
-    def log(self) -> Log:
-        """What it has printed, or, before it has started, what the grader has."""
-        return self.own_log if self.pid else self._grader.log
+    def tail(self, lines: int) -> list[str]:
+        """The last lines that it has printed, or, before it has started, that the grader has."""
+        return self.printed.tail(lines) if self.pid else [printable(line) for line in self._grader.log.tail(lines)]
 
     @property
     def running(self) -> bool:
@@ -72,7 +71,8 @@ class CheckProcess:
         return self.poll() is None
 
     def poll(self) -> int | None:
-        """The exit status if it has ended, else None."""
+        """The exit status if it has ended, else None. Drains what it prints: a full pipe would keep it from ending."""
+        self.printed.drain()
         if self._returncode is None:
             ended = self._grader.poll()  # before listening: what was said last is then there
             for word, number in self._listen():
@@ -107,7 +107,7 @@ class CheckProcess:
         """End it and all that it started, and block until that is done."""
         self.tree.look()
         swept = self._sweep()
-        self.own_log.keep()
+        self.printed.close()
         self.trace.keep()
         if not swept:
             self._give_up()

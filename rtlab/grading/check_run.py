@@ -1,6 +1,6 @@
 """One check in one child, within limits.
 
-What lives here: the watch over the child: deadline, memory, processes, output, and what is left behind. Whatever
+What lives here: the watch over the child: deadline, memory, processes, and what is left behind. Whatever
 happens, the child and all it started are gone afterwards. It must not know what the submission does; it never reads the
 submission's text or output for a verdict. What the child says is described in ``messages.py``.
 """
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import select
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +32,9 @@ from rtlab.grading.messages import (
     Spoken,
     Unmet,
     decode,
-    printable,
+    one_line,
 )
+from rtlab.grading.printed import Printed
 from rtlab.grading.results import CheckResult, Verdict, time_scale
 from rtlab.servers.supervisor import describe_status
 
@@ -42,8 +45,6 @@ STARTUP_S = 20.0
 busy."""
 LATE_S = 0.5
 """Seconds after its deadline in which the child may say where it is; in the second half faulthandler is asked."""
-OUTPUT_BYTES = 1024 * 1024
-"""Bytes that a check may print. Nobody reads more; a loop that prints writes that in a tenth of a second."""
 SAID_BYTES = 1024 * 1024
 """Bytes of one message. The runner's have some hundred."""
 LOOK_S = 0.05
@@ -70,8 +71,6 @@ class ProcessLimits:
     """MiB for each check instead of its own."""
     processes: int | None = None
     """Processes for each check instead of its own."""
-    output_bytes: int = OUTPUT_BYTES
-    """Bytes that each check may print."""
     budget_s: float | None = None
     """Seconds that a submission which hangs may cost in all, instead of the exercise's."""
 
@@ -107,7 +106,6 @@ class CheckRun:
         self.scale = time_scale()
         self.memory_mib = limits.memory_mib or check.memory_mib
         self.processes = limits.processes or check.processes
-        self.output_bytes = limits.output_bytes
         self.phase = "start"
         """"start", "import", "check" or "grader": where the child was, or which of them the verdict is about."""
         self.hung = False
@@ -115,9 +113,11 @@ class CheckRun:
         self._unmet = ""  # the first expectation that was not met
         self._where = ""  # where the child says it is
         self._begun: float | None = None
+        self._looked = 0.0  # when the limits were last looked at
         self._asked = 0  # how many times it was asked where it is
         self._buffer = b""
         self._closed = False
+        self._token = secrets.token_hex(16)
         self._ours, theirs = socket.socketpair()
         order = Order(
             check=check.name,
@@ -126,6 +126,7 @@ class CheckRun:
             solutions=self._closed_folder(),
             submission=os.fspath(submission),
             trace=TRACE,
+            token=self._token,
         )
         try:
             with theirs:
@@ -147,9 +148,11 @@ class CheckRun:
             now = time.monotonic()
             if self._closed:
                 return self._ended()
-            broken = self._broken_limit()
-            if broken:
-                return self._failed(broken)
+            if now > self._looked + LOOK_S:  # what it prints wakes us more often
+                self._looked = now
+                broken = self._broken_limit()
+                if broken:
+                    return self._failed(broken)
             if self._begun is None:
                 if now > started + STARTUP_S * self.scale:
                     self.phase = "grader"
@@ -195,8 +198,14 @@ class CheckRun:
                     raise NotUnderstoodError("expected no order from a check")
         return None
 
-    def _messages(self) -> list[Message]:
-        if select.select([self._ours], [], [], LOOK_S)[0]:
+    def _messages(self) -> Iterator[Message]:
+        """What came. Each is taken in before the next is read: what cannot be understood spoils nothing before it."""
+        sources: list[socket.socket | Printed] = (
+            [self._ours] if self.child.printed.ended else [self._ours, self.child.printed]
+        )
+        ready = select.select(sources, [], [], LOOK_S)[0]
+        self.child.printed.drain()
+        if self._ours in ready:
             try:
                 data = self._ours.recv(65536)
             except ConnectionResetError:
@@ -206,7 +215,7 @@ class CheckRun:
         *lines, self._buffer = self._buffer.split(b"\n")
         if len(self._buffer) > SAID_BYTES:
             raise NotUnderstoodError("a message without an end")
-        return [decode(line) for line in lines]
+        return (decode(line, self._token) for line in lines)
 
     def _ask(self, overdue_s: float) -> None:
         """After its deadline, ask the child where it is: first Python itself, and if that is stuck, faulthandler."""
@@ -219,8 +228,6 @@ class CheckRun:
 
     def _broken_limit(self) -> str:
         """The limit that the child has broken, in words; empty if none."""
-        if self.child.log.size > self.output_bytes:
-            return f"your code printed more than {_size(self.output_bytes)}"
         processes = self.child.tree.look()
         if len(processes) - 1 > self.processes:
             return f"your code had more than {self.processes} processes running at once"
@@ -232,12 +239,15 @@ class CheckRun:
 
     def _spoken(self, said: Spoken) -> CheckResult:
         self.phase = said.phase
+        if self._unmet and said.verdict in (Verdict.PASSED, Verdict.UNKNOWN):
+            return self._failed(self._unmet)  # it has told us before something made it forget
         if said.verdict is not Verdict.PASSED:
             return self._made(said.verdict, said.message)
         left = said.left or self.child.tree.left_behind()
         until = time.monotonic() + LEFTOVER_S * self.scale
         while left and not said.left and time.monotonic() < until:
             time.sleep(LOOK_S)
+            self.child.printed.drain()
             left = self.child.tree.left_behind()
         return self._failed(f"your code {left}") if left else self._made(said.verdict, "")
 
@@ -282,14 +292,6 @@ class CheckRun:
         return self._made(Verdict.UNKNOWN, message)
 
     def _made(self, verdict: Verdict, message: str) -> CheckResult:
-        kept = (
-            ()
-            if verdict in (Verdict.PASSED, Verdict.TODO)
-            else tuple(map(printable, self.child.log.tail(OUTPUT_LINES)))
-        )
+        kept = () if verdict in (Verdict.PASSED, Verdict.TODO) else tuple(self.child.tail(OUTPUT_LINES))
         # a line of the submission may be in the message, or the name of a process of its own
-        return CheckResult(self.check.name, verdict, printable(message), self.check.points, kept)
-
-
-def _size(count: int) -> str:
-    return f"{count // 1024 // 1024} MiB" if count >= 1024 * 1024 else f"{count // 1024} KiB"
+        return CheckResult(self.check.name, verdict, one_line(message), self.check.points, kept)

@@ -72,6 +72,11 @@ class CodeOrigin:
         frames = list(_frames(error.__traceback__))
         return bool(frames) and self.owns(frames[-1][0].f_code.co_filename)
 
+    def raised_by_the_grader(self, error: BaseException) -> bool:
+        """Whether the innermost frame of a traceback is the grader's: a check that raises on purpose, say."""
+        frames = list(_frames(error.__traceback__))
+        return bool(frames) and os.path.realpath(frames[-1][0].f_code.co_filename) == self.grader
+
     def misused(self, error: BaseException) -> str | None:
         """What a TypeError outside the learner's code says about how that code is written, or None."""
         if not isinstance(error, TypeError):

@@ -81,9 +81,11 @@ class Launcher:
         directory = Path(tempfile.mkdtemp(dir=self.process.directory))
         line = encode(replace(order, directory=os.fspath(directory)))
         check = CheckProcess(self.process, self.listen, self.close, directory, order.trace)
-        with check.own_log.path.open("ab") as output:
+        try:
             with contextlib.suppress(BrokenPipeError):  # the process has ended, as `poll` will tell
-                socket.send_fds(self._ours, [line], [channel.fileno(), output.fileno()])
+                socket.send_fds(self._ours, [line], [channel.fileno(), check.printed.theirs])
+        finally:
+            check.printed.handed_over()
         return check
 
     def listen(self) -> list[tuple[str, int]]:

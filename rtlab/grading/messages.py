@@ -2,7 +2,7 @@
 
 What lives here: one frozen value for each kind of message, and their form on the socket: one JSON object a line. The
 socket is no secret of ours (it is a descriptor in the process in which the submission runs), so whatever comes out of
-it is either one of these values or `NotUnderstoodError`.
+it is either one of these values, behind the token of this check, or `NotUnderstoodError`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ __all__ = [
     "Unmet",
     "decode",
     "encode",
+    "one_line",
     "printable",
 ]
 
@@ -49,6 +50,8 @@ class Order:
     """The command that brings back the file to start from, for messages; empty if there is none."""
     trace: str
     """The file, in the directory, into which faulthandler writes when the process does not answer."""
+    token: str = ""
+    """What each line of its answer begins with. Whoever merely finds the socket does not know it."""
     directory: str = ""
     """Its working directory. Filled in by the launcher."""
 
@@ -102,23 +105,25 @@ LONGEST = 10_000
 PHASES = frozenset({"import", "check", "grader"})
 
 
-def encode(message: Message) -> bytes:
+def encode(message: Message, token: str = "") -> bytes:
     """A message as a line. What a learner's exception says may be long, or hold half a character or a terminal's
     commands: it is cut, and such characters are spelled out."""
     content = asdict(message)
     if not isinstance(message, Order):  # a path may hold bytes that are no text, and has to stay as it is
         content = {name: printable(value) for name, value in content.items()}
-    return json.dumps({"say": NAMES[type(message)], **content}).encode() + b"\n"
+    return token.encode() + json.dumps({"say": NAMES[type(message)], **content}).encode() + b"\n"
 
 
-def decode(line: bytes) -> Message:
-    """What a line says.
+def decode(line: bytes, token: str = "") -> Message:
+    """What a line says that begins with the token.
 
     Raises:
         NotUnderstoodError: it is no message of ours.
     """
     try:
-        said = json.loads(line)
+        if not line.startswith(token.encode()):
+            raise ValueError("expected the token")
+        said = json.loads(line[len(token) :])
         kind = WORDS[said.pop("say")]
         _check(said, kind)
         if kind is not Order:
@@ -137,6 +142,15 @@ def printable(text: str) -> str:
     return "".join(
         each if each.isprintable() or each in SHOWN else each.encode("unicode_escape").decode() for each in text
     )
+
+
+def one_line(text: str) -> str:
+    """A text of somebody else's, such as the name of a folder, in a sentence or a table.
+
+    What would end the line is spelled out, and so is what a terminal would obey, and half a character, which no file
+    takes.
+    """
+    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def _check(said: dict[str, object], kind: type[Message]) -> None:

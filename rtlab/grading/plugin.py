@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from rtlab.errors import RtlabError
+from rtlab.errors import RtlabError, UsageError
 from rtlab.grading.catalogue import Exercise, is_grader, read_exercise
 from rtlab.grading.rendering import Style, as_text, detail, lines_of
 from rtlab.grading.results import CheckResult, ExerciseResult, Verdict
+from rtlab.grading.submissions import check_shape, submissions_folder
 
 if TYPE_CHECKING:
     from _pytest._code.code import TerminalRepr
@@ -128,6 +129,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuses a --submission that holds none of the exercises: each check would say that its file is missing."""
+    folder = _submissions(config)
+    exercises = {item.parent.exercise.id: item.parent.exercise for item in items if isinstance(item, CheckItem)}
+    if folder is not None:
+        try:
+            check_shape(folder, list(exercises.values()))
+        except UsageError as error:
+            raise pytest.UsageError(f"--submission: {error}") from None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> GraderFile | None:
     """A grader is no module of test functions."""
@@ -217,7 +229,8 @@ def _submissions(config: pytest.Config) -> Path | None:
     given = config.getoption("--submission")
     if given is None:
         return None
-    folder: Path = config.invocation_params.dir / given
-    if not folder.is_dir():
-        raise pytest.UsageError(f"--submission {given}: no such folder; expected one that has the shape of exercises/")
+    try:
+        folder = submissions_folder(config.invocation_params.dir / given)
+    except UsageError as error:
+        raise pytest.UsageError(f"--submission: {error}") from None
     return folder

@@ -9,10 +9,10 @@ from __future__ import annotations
 import enum
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from rtlab.grading.messages import printable
+from rtlab.grading.messages import one_line
 from rtlab.grading.results import CheckResult, ExerciseResult, Verdict
 
 __all__ = ["Line", "Style", "Words", "as_html", "as_text", "columns", "detail", "lines_of", "one_line"]
@@ -41,6 +41,8 @@ class Words(NamedTuple):
 
 Line = tuple[Words, ...]
 STYLES = {Verdict.PASSED: Style.PASSED, Verdict.FAILED: Style.FAILED}
+AGAIN = "as above"
+"""What stands instead of a sentence that an earlier check of the same exercise has said."""
 COLOURS = {
     Style.PASSED: "var(--jp-success-color1, #388e3c)",
     Style.FAILED: "var(--jp-error-color1, #d32f2f)",
@@ -50,7 +52,7 @@ COLOURS = {
 
 
 def lines_of(result: ExerciseResult, note: str = "", most: int | None = None) -> list[Line]:
-    """An exercise's results, in lines.
+    """An exercise's results, in lines. What several checks have to say alike, the first of them says.
 
     Args:
         result: of the exercise.
@@ -58,10 +60,10 @@ def lines_of(result: ExerciseResult, note: str = "", most: int | None = None) ->
         most: points that could be made, where not all of its checks were run.
     """
     lines: list[Line] = [(Words(f"{score(result, most)}{note}", Style.TITLE),)]
-    for check in result.checks:
+    for check, again in _with_repeats(result):
         verdict = Words(f"  {check.label}", style_of(check))
-        lines.append((verdict, Words(f" {check.points}/{check.max}  {check.name}")))
-        lines += [(Words("      "), *line) for line in detail(check)]
+        lines.append((verdict, Words(f" {check.points}/{check.max}  {check.name}{f'  ({AGAIN})' if again else ''}")))
+        lines += [] if again else [(Words("      "), *line) for line in detail(check)]
     return lines
 
 
@@ -69,6 +71,15 @@ def detail(check: CheckResult) -> list[Line]:
     """The sentence about a check that is not passed, and what the submission printed last."""
     said: list[Line] = [(Words(check.message),)] if check.message else []
     return said + [(Words(f"| {line}", Style.OUTPUT),) for line in check.output]
+
+
+def _with_repeats(result: ExerciseResult) -> Iterator[tuple[CheckResult, bool]]:
+    """Its checks, each with whether one before has said the same: a file that cannot be imported says so once."""
+    said: set[tuple[str, tuple[str, ...]]] = set()
+    for check in result.checks:
+        says = (check.message, check.output)
+        yield check, bool(check.message) and says in said
+        said.add(says)
 
 
 def score(result: ExerciseResult, most: int | None = None) -> str:
@@ -91,18 +102,9 @@ def as_html(results: Iterable[ExerciseResult], conclusion: Iterable[str]) -> str
     rows = []
     for result in results:
         rows.append(f'<tr><th colspan="4" style="text-align: left">{html.escape(score(result))}</th></tr>')
-        rows += [_html_row(check) for check in result.checks]
+        rows += [_html_row(check, again) for check, again in _with_repeats(result)]
     paragraphs = "".join(f"<p>{_marked_up(sentence)}</p>" for sentence in conclusion)
     return f'<table style="color: inherit">{"".join(rows)}</table>{paragraphs}'
-
-
-def one_line(text: str) -> str:
-    """A text of somebody else's in a table, such as the name of a folder.
-
-    What would end the line is spelled out, and so is what a terminal would obey, and half a character, which no file
-    takes.
-    """
-    return printable(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def columns(rows: Sequence[Sequence[str]]) -> str:
@@ -112,9 +114,9 @@ def columns(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _html_row(check: CheckResult) -> str:
-    message = html.escape(check.message)
-    if check.output:
+def _html_row(check: CheckResult, again: bool) -> str:
+    message = AGAIN if again else html.escape(check.message)
+    if check.output and not again:
         printed = html.escape("\n".join(check.output))
         message += f"<details><summary>what it printed last</summary><pre>{printed}</pre></details>"
     colour = "inherit" if check.verdict is Verdict.TODO else COLOURS[style_of(check)]

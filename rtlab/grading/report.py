@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rtlab.errors import UsageError
 from rtlab.grading.catalogue import Course, Exercise, find_course
 from rtlab.grading.exercise_run import ExerciseRun, grade_exercise
 from rtlab.grading.progress import Progress
 from rtlab.grading.rendering import Line, Words, as_html, as_text, lines_of, one_line
 from rtlab.grading.results import CheckResult, ExerciseResult
+from rtlab.grading.submissions import check_shape, students_in, submissions_folder
 
 __all__ = [
     "ClassReport",
@@ -55,12 +55,14 @@ def grade(
     course = find_course(root)
     chosen = course.select(tuple(str(name) for name in exercises))
     folder = submissions_folder(submission)
+    if folder is not None:
+        check_shape(folder, chosen)
     width = max((len(exercise.id) for exercise in chosen), default=0)
     results: list[ExerciseResult] = []
     for exercise in chosen:
         print(f"Grading {exercise.id:{width}} ", end="", flush=True)
         try:
-            results += grade_course(
+            results += _graded(
                 course, [exercise], folder, lambda _, check: print(check.mark, end="", flush=True)
             ).exercises
         finally:
@@ -81,7 +83,21 @@ def grade_course(
         exercises: which ones.
         submissions: a folder of the same shape as ``exercises``; None for the learner's own, whose progress is kept.
         on_result: called after each check.
+
+    Raises:
+        UsageError: the folder holds none of these exercises.
     """
+    if submissions is not None:
+        check_shape(submissions, exercises)
+    return _graded(course, exercises, submissions, on_result)
+
+
+def _graded(
+    course: Course,
+    exercises: Sequence[Exercise],
+    submissions: Path | None,
+    on_result: Callable[[Exercise, CheckResult], None],
+) -> Report:
     results = []
     progress = Progress(course.root)
     for exercise in exercises:
@@ -110,36 +126,8 @@ def grade_class(
         students: a folder for each, of the same shape as ``exercises``.
         on_result: called after each check, with the student's name.
     """
-    reports = {each.name: grade_course(course, exercises, each, partial(on_result, each.name)) for each in students}
+    reports = {each.name: _graded(course, exercises, each, partial(on_result, each.name)) for each in students}
     return ClassReport(tuple(exercises), reports)
-
-
-def students_in(path: str | os.PathLike[str]) -> list[Path]:
-    """The folders in a folder, one for each student, sorted by name.
-
-    Raises:
-        UsageError: there is no such folder, or nothing in it.
-    """
-    folder = submissions_folder(path)
-    assert folder is not None
-    found = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
-    if not found:
-        raise UsageError(f"No folders in {os.fspath(path)}: expected one for each student, like ann/00_hello/hello.py.")
-    return found
-
-
-def submissions_folder(path: str | os.PathLike[str] | None) -> Path | None:
-    """The folder to grade instead of the learner's own, made absolute.
-
-    Raises:
-        UsageError: it does not exist.
-    """
-    if path is None:
-        return None
-    folder = Path(path).absolute()
-    if not folder.is_dir():
-        raise UsageError(f"No folder {os.fspath(path)}: expected one that holds submissions like exercises/ does.")
-    return folder
 
 
 FORMULA = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}",

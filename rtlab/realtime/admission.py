@@ -42,9 +42,9 @@ class Admission:
     def refusal(self, address: str) -> str | None:
         """Why nobody else may come from this address now; None if somebody may."""
         if self._limit is not None and len(self._waiting) >= self._limit:
-            return f"{self._limit} clients are waiting to be let in"
+            return f"{self._limit} clients are waiting (Guards.max_unadmitted)"
         if self._per_address is not None and self._of(address) >= self._per_address:
-            return f"{self._per_address} clients of one address are waiting to be let in"
+            return f"{self._per_address} clients of one address are waiting (Guards.max_unadmitted_per_address)"
         return None
 
     def replaceable(self, address: str) -> str | None:

@@ -13,6 +13,7 @@ import engineio
 import socketio
 from aiohttp.web_protocol import RequestHandler
 from engineio.async_drivers import aiohttp as driver
+from socketio.packet import Packet
 
 from rtlab.errors import UsageError
 
@@ -57,10 +58,31 @@ NAMES: dict[tuple[type | object, str], tuple[str, ...]] = {
     (socketio.AsyncManager, "is_connected"): ("self", "sid", "namespace"),
     (socketio.AsyncManager, "pre_connect"): ("self", "eio_sid", "namespace"),
     (socketio.AsyncManager, "pre_disconnect"): ("self", "sid", "namespace"),
+    # between nodes: what `RedisManager` overrides or calls
+    (socketio.AsyncRedisManager, "_handle_callback"): ("self", "message"),
+    (socketio.AsyncRedisManager, "_handle_close_room"): ("self", "message"),
+    (socketio.AsyncRedisManager, "_handle_disconnect"): ("self", "message"),
+    (socketio.AsyncRedisManager, "_handle_emit"): ("self", "message"),
+    (socketio.AsyncRedisManager, "_handle_enter_room"): ("self", "message"),
+    (socketio.AsyncRedisManager, "_handle_leave_room"): ("self", "message"),
+    (socketio.AsyncRedisManager, "_listen"): ("self",),
+    (socketio.AsyncRedisManager, "_publish"): ("self", "data"),
+    (socketio.AsyncRedisManager, "_return_callback"): ("self", "host_id", "sid", "namespace", "callback_id", "*args"),
+    (socketio.AsyncRedisManager, "_thread"): ("self",),
+    (Packet, "reconstruct_binary"): ("data", "attachments"),
 }
 """Where each name lives, and its parameters."""
 ATTRIBUTES = {
-    "the server": ("_binary_packet", "environ", "eio", "handlers", "manager", "namespace_handlers", "packet_class"),
+    "the server": (
+        "_binary_packet",
+        "environ",
+        "eio",
+        "handlers",
+        "manager",
+        "manager_initialized",
+        "namespace_handlers",
+        "packet_class",
+    ),
     "the manager": ("callbacks", "pending_connect", "pending_disconnect", "rooms"),
     "the engine": ("cookie", "cors_allowed_origins", "http_compression", "ping_interval_grace_period", "sockets"),
 }

@@ -1,7 +1,7 @@
 """Every way in which a session can end: the reason, who says so, and whether its client comes back by itself.
 
-What lives here: `Reason`, and the table `ENDINGS`, which a session obeys when it says good-bye. It must not know
-transports.
+What lives here: `Reason`, and the table `ENDINGS`, which a session obeys when it says good-bye, and its line in the
+log. It must not know transports.
 
 What a client hears decides whether it comes back, and the two official clients differ there. Over WebSocket both come
 back after every close frame, unless DISCONNECT packets have put them out of their namespaces before. In the body of a
@@ -11,6 +11,7 @@ both come back. So a GET hears CLOSE only where the end is meant to be final.
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 from engineio import AsyncServer
@@ -42,6 +43,8 @@ class Ending(NamedTuple):
     """What a WebSocket client is told, as far as it still listens (RFC 6455 §7.4.1)."""
     final: bool = False
     """Whether a client that polls is told that it is over for good."""
+    level: int = logging.INFO
+    """Of the line in the log. Where a guard has ended it, Python's logging shows the line without being set up."""
 
 
 ENDINGS: dict[str, Ending] = {
@@ -49,10 +52,10 @@ ENDINGS: dict[str, Ending] = {
     Reason.SERVER_DISCONNECT: Ending("application", CloseCode.GOING_AWAY, final=True),
     Reason.SHUTTING_DOWN: Ending("host", CloseCode.GOING_AWAY),
     Reason.TRANSPORT_CLOSE: Ending("network", CloseCode.POLICY_VIOLATION),
-    Reason.TRANSPORT_ERROR: Ending("server", CloseCode.POLICY_VIOLATION),
+    Reason.TRANSPORT_ERROR: Ending("server", CloseCode.POLICY_VIOLATION, level=logging.WARNING),
     Reason.PING_TIMEOUT: Ending("server", CloseCode.POLICY_VIOLATION),
-    Reason.PARSE_ERROR: Ending("server", CloseCode.POLICY_VIOLATION),
-    Reason.CONNECT_TIMEOUT: Ending("server", CloseCode.POLICY_VIOLATION),
-    Reason.SLOW_CONSUMER: Ending("server", CloseCode.POLICY_VIOLATION),
+    Reason.PARSE_ERROR: Ending("server", CloseCode.POLICY_VIOLATION, level=logging.WARNING),
+    Reason.CONNECT_TIMEOUT: Ending("server", CloseCode.POLICY_VIOLATION, level=logging.WARNING),
+    Reason.SLOW_CONSUMER: Ending("server", CloseCode.POLICY_VIOLATION, level=logging.ERROR),
 }
 """By reason."""

@@ -26,6 +26,7 @@ from rtlab.realtime.guards import Guards
 from rtlab.realtime.http_side import HttpSide
 from rtlab.realtime.limits import CLOSE_S, LONGEST_PING_S, SOCKET_ID_PREFIX
 from rtlab.realtime.message import Message
+from rtlab.realtime.refusals import WARNED, RequestRefused
 from rtlab.realtime.session import Session, is_cancelled
 from rtlab.realtime.transports import PollingTransport
 from rtlab.servers.repeats import RepeatLog
@@ -117,7 +118,10 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
         if sid is None:
             return False
         self.admission.leave(sid)
-        self.sockets[sid].close(Reason.CONNECT_TIMEOUT, detail="another one waits for its place")
+        self.sockets[sid].close(
+            Reason.CONNECT_TIMEOUT,
+            detail="another one needs its place (Guards.max_unadmitted and max_unadmitted_per_address)",
+        )
         return True
 
     def put_out(self, sid: str, address: str) -> bool:
@@ -206,12 +210,24 @@ class Engine(engineio.AsyncServer):  # type: ignore[misc]
                 session.release()
 
     def note_end(self, session: Session, level: int, detail: str) -> None:
-        """One line for each end of a client that was in a namespace; for others the first ones of a kind."""
+        """One line for each end of a client that was in a namespace; for others the first ones of a kind.
+
+        A warning is wanted where nobody has set up logging, and a client can cause one after the other: the first ones
+        of a kind are warnings, and those after them lines like those of other ends.
+        """
         line = "%s: closed, %s%s", session.sid, session.closed, f": {detail}" if detail else ""
-        if session.intake.admitted:
+        admitted = session.intake.admitted
+        if admitted and level <= logging.INFO:
             self.ends_log.log(level, *line)
+        elif not self._repeats.log(level, session.closed, *line) and admitted:
+            self.ends_log.info(*line)
+
+    def note_refusal(self, refused: RequestRefused) -> None:
+        """The first lines of a kind: a warning where a guard, or the list of origins, refuses a client."""
+        if refused.refusal in WARNED:
+            self._repeats.log(logging.WARNING, refused.refusal.name, "refused: %s", refused)
         else:
-            self._repeats.log(level, session.closed, *line)
+            self.error_logger.log(logging.INFO, refused.refusal.name, "refused: %s", refused)
 
     def _get_socket(self, sid: str) -> Session:
         return self.sockets[sid]

@@ -5,11 +5,12 @@ What lives here: `Guards`, one field for each guard. It must not know how a guar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any, Self
 
-from rtlab.errors import UsageError
+from rtlab.errors import UnknownOptionError, UsageError
 from rtlab.realtime.limits import (
     ATTACHMENTS_TIMEOUT_S,
     BYTES_PER_S,
@@ -29,83 +30,146 @@ from rtlab.wire.socketio import MAX_ATTACHMENTS
 __all__ = ["Guards"]
 
 
+def _positive(value: object, *kinds: type) -> bool:
+    """A number of this kind; True is none, and neither is "not a number"."""
+    return isinstance(value, kinds) and not isinstance(value, bool) and value > 0  # type: ignore[operator]
+
+
+def _names(value: object) -> bool:
+    """Several strings. One string would be several of one letter each."""
+    return isinstance(value, Collection) and not isinstance(value, str) and all(isinstance(each, str) for each in value)
+
+
+KINDS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "bool": ("True or False", lambda value: isinstance(value, bool)),
+    "int": ("a positive number without a fraction", lambda value: _positive(value, int)),
+    "int | None": (
+        "a positive number without a fraction, or None to leave it open",
+        lambda value: value is None or _positive(value, int),
+    ),
+    "float | None": (
+        "a positive number, or None to leave it open",
+        lambda value: value is None or _positive(value, int, float),
+    ),
+    "Sequence[str]": ("several strings, in a tuple or a list", _names),
+    "Sequence[str] | None": (
+        "several strings, in a tuple or a list, or None",
+        lambda value: value is None or _names(value),
+    ),
+}
+"""What a field of each type takes: in words, and as a test."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Guards:
     """Each gap of python-socketio that `Server` closes. True or a number closes it; False or None leaves it open.
 
     Four fields are settings and no gaps: `max_attachments`, `trusted_proxies`, `compress_over` and `kept_headers`.
 
-    `Guards.none()` leaves all of them open, which is how a test shows that a guard is what makes the difference.
+    `Guards.none()` leaves all of them open, which is how a test shows that a guard is what makes the difference;
+    `Guards().without("strict_packets")` leaves one open. A guard that closes a connection, or refuses one, says so in
+    the log "rtlab.realtime", as a warning.
+
+    Attributes:
+        connect_timeout_s: Seconds (default 45.0). A client that is in no namespace for so long is closed, however
+            often it asks to be let in.
+        strict_packets: Switch (default True). A packet that is malformed, of an unknown type, or for a namespace that
+            its client never joined closes the connection.
+        max_attachments: Number (default 10). Binary attachments that one packet may announce, where packets are strict.
+        attachments_timeout_s: Seconds (default 20.0). A packet whose attachments have not arrived by then closes the
+            connection, where packets are strict.
+        reserved_events: Switch (default True). A client that calls an event "connect", "disconnect" or the like is
+            closed. An event called "*" reaches no handler but the catch-all, as any other unknown name.
+        hold_until_connected: Switch (default True). What you send to a client while its connect handler runs is held:
+            it is delivered once the client is let in, and dropped if it is refused.
+        refuse_on_error: Switch (default True). A connect handler that raises refuses the client. After a disconnect
+            handler that raises, the client is removed all the same.
+        refuse_on_disconnect: Switch (default True). `Server.disconnect(sid)` inside a connect handler refuses the
+            client. python-socketio ignores the call and lets the client in.
+        name_unknown_namespaces: Switch (default True). A client that asks for a namespace that does not exist is
+            answered "Invalid namespace", as Node does.
+        empty_target_is_nobody: Switch (default True). ``emit(…, to=[])`` and ``to=""`` send to nobody. python-socketio
+            sends to everybody.
+        reserve_socket_ids: Switch (default True). No client can be put into a room that is named like another client's
+            socket id, and nobody can close such a room.
+        max_queued_bytes: Bytes of memory (default 4_194_304). A client that reads so slowly that more than this waits
+            for it is closed.
+        real_peer_address: Switch (default True). REMOTE_ADDR in the environment is the address of the peer of the
+            connection. Only a trusted proxy may name another one.
+        trusted_proxies: Addresses and networks (default ()). Their X-Forwarded-… headers are believed:
+            ``("127.0.0.1", "10.0.0.0/8")``. Name your reverse proxy here.
+        compress_over: Bytes (default None). WebSocket messages from this size on are compressed (permessage-deflate).
+            None declines the extension.
+        whole_ping_interval: Switch (default True). A ``ping_interval`` that is no whole number of seconds, or is longer
+            than an hour, is refused when the server is made.
+        max_packets_per_payload: Number (default 10_000). A POST with more packets is answered with 413, and its session
+            is closed. None of its packets is dropped silently.
+        bound_unadmitted: Switch (default True). A client that is in no namespace may send 32 KiB and 100 packets in
+            all. More closes the connection.
+        max_unadmitted: Number (default 4_096). Clients that are in no namespace, in all. One more takes the place of
+            one that has waited for long, or whose address has most of them; or it is answered with 503.
+        max_unadmitted_per_address: Number (default 1_024). The same for one address. Behind a proxy all clients have
+            its address, unless `trusted_proxies` names it.
+        packets_per_s: Packets per second (default 5_000.0) of one connection. Four seconds' worth may arrive at once;
+            then the connection is read more slowly.
+        bytes_per_s: Bytes per second (default 8_388_608.0) of one connection, in the same way.
+        work_share: Share of a processor core (default 0.05) that parsing the large packets of one connection may take.
+            Then the connection is read more slowly.
+        max_handlers: Number (default 256). Handlers of one client's events that run at the same time. The next event
+            waits, and reading from the client pauses.
+        max_namespaces: Number (default 100). Namespaces that one connection may ask for. More are refused.
+        max_head_bytes: Bytes (default 16_384) of a request's head. A longer one is answered with 431.
+        kept_headers: Names of header fields (default None) that a client's environment keeps: ``("User-Agent",)``. None
+            keeps them all, and the request itself (``aiohttp.request``), as python-socketio does.
 
     Raises:
-        UsageError: a limit that is no positive number, or a proxy that is no address or network.
+        UsageError: a value is of the wrong kind, or a proxy is no address or network.
+        UnknownOptionError: there is no such guard; the message names the nearest.
     """
 
     connect_timeout_s: float | None = CONNECT_TIMEOUT_S
-    """Seconds after which a session that is in no namespace is closed, however often it asks to be let in."""
     strict_packets: bool = True
-    """A packet that is malformed, of an unknown type, or for a namespace never joined closes its connection."""
     max_attachments: int = MAX_ATTACHMENTS
-    """Binary attachments that a packet may announce, where packets are strict."""
     attachments_timeout_s: float | None = ATTACHMENTS_TIMEOUT_S
-    """Seconds that a packet may wait for its attachments, where packets are strict."""
     reserved_events: bool = True
-    """An event that a client calls "connect", "disconnect" or the like closes its connection; "*" is no wildcard."""
     hold_until_connected: bool = True
-    """What is sent to a socket while its connect handler runs waits for the outcome: delivered after, or never."""
     refuse_on_error: bool = True
-    """A connect handler that raises refuses; a disconnect handler that raises still lets go. Neither leaves a ghost."""
     refuse_on_disconnect: bool = True
-    """`Server.disconnect` inside a connect handler refuses. python-socketio passes it over and lets the client in."""
     name_unknown_namespaces: bool = True
-    """A namespace that is not there is answered "Invalid namespace", as Node does."""
     empty_target_is_nobody: bool = True
-    """``to=[]`` and ``to=""`` send to nobody. python-socketio sends to everybody."""
     reserve_socket_ids: bool = True
-    """Nobody enters a room that is named like a socket, except that socket; nobody closes it."""
     max_queued_bytes: int | None = MAX_QUEUED_BYTES
-    """Bytes of memory that may wait for one client. A client that is slower is cut off, and the log says so."""
     real_peer_address: bool = True
-    """REMOTE_ADDR in the environment is the peer's, and only a trusted proxy may say whom it speaks for."""
     trusted_proxies: Sequence[str] = ()
-    """Addresses and networks whose X-Forwarded-… headers are believed: ("127.0.0.1", "10.0.0.0/8")."""
     compress_over: int | None = None
-    """Bytes from which a WebSocket message is compressed (permessage-deflate). None: the extension is declined."""
     whole_ping_interval: bool = True
-    """A ping interval that is no whole number of seconds, or is longer than an hour, is refused at the start."""
     max_packets_per_payload: int | None = MAX_PACKETS_PER_PAYLOAD
-    """Packets in one POST. More are answered with 413 and the session closed, never silently dropped."""
 
     bound_unadmitted: bool = True
-    """A client that is in no namespace sends little: `limits.UNADMITTED_BYTES` in all. More closes its connection."""
     max_unadmitted: int | None = MAX_UNADMITTED
-    """Sessions that are in no namespace, in all. Others take a place from those who have most, or who have waited for
-    long; or are answered with 503."""
     max_unadmitted_per_address: int | None = MAX_UNADMITTED_PER_ADDRESS
-    """Of these, sessions of one address. Behind a proxy, name it in `trusted_proxies`: else all have its address."""
     packets_per_s: float | None = PACKETS_PER_S
-    """Packets of one connection per second. Four seconds' worth may come at once; then it is read more slowly."""
     bytes_per_s: float | None = BYTES_PER_S
-    """Bytes of one connection per second, in the same way."""
     work_share: float | None = WORK_SHARE
-    """Share of a processor core that reading the large packets of one connection takes. Then it waits."""
     max_handlers: int | None = MAX_HANDLERS
-    """Handlers of one client's events at the same time. Then its next event waits, and reading from it pauses."""
     max_namespaces: int | None = MAX_NAMESPACES
-    """Namespaces that one connection may ask for. More are refused."""
     max_head_bytes: int | None = HEAD_BYTES
-    """Bytes of a request's head. More are answered with 431."""
     kept_headers: Sequence[str] | None = None
-    """Header fields that a session's environment has, by name: "User-Agent". None keeps them all, and the request
-    itself (``aiohttp.request``), as python-socketio does."""
+
+    def __new__(cls, **given: Any) -> Self:
+        """Refuse a guard that there is not, with the nearest one."""
+        UnknownOptionError.refuse("Guards", given, cls.__dataclass_fields__)
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if isinstance(value, int | float) and not isinstance(value, bool) and not value > 0:
-                raise UsageError(
-                    f"Guards({each.name}={value!r}): expected a positive number, or None to leave it open."
+            words, holds = KINDS[str(each.type)]
+            if not holds(value):
+                hint = (
+                    f" Write: {each.name}=({value!r},)." if isinstance(value, str) and "[str]" in str(each.type) else ""
                 )
+                raise UsageError(f"Guards({each.name}={value!r}): expected {words}.{hint}")
         object.__setattr__(self, "trusted_proxies", tuple(self.trusted_proxies))
         _ = self.proxies
 
@@ -130,6 +194,7 @@ class Guards:
         )  # fmt: skip
 
     def without(self, *names: str) -> Guards:
-        """These guards except the named ones."""
+        """These guards except the named ones. Raises UnknownOptionError."""
+        UnknownOptionError.refuse("Guards", names, self.__dataclass_fields__)
         off = self.none()
         return replace(self, **{name: getattr(off, name) for name in names})

@@ -69,7 +69,7 @@ class HttpSide:
             self._check_origin(environ)
             response = await self._answer(request, environ)
         except RequestRefused as refused:
-            self._engine.error_logger.log(logging.INFO, refused.refusal.name, "refused: %s", refused)
+            self._engine.note_refusal(refused)
             response, cut = refused.response(), refused.cut
         if not response.prepared:
             response.headers.update(self._engine._cors_headers(environ))
@@ -110,7 +110,7 @@ class HttpSide:
         if limit is not None:
             size = len(request.path_qs) + sum(len(name) + len(value) for name, value in request.raw_headers)
             if size > limit:
-                raise RequestRefused(Refusal.HEAD_TOO_LARGE, f"{size} bytes of head", cut=True)
+                raise RequestRefused(Refusal.HEAD_TOO_LARGE, f"{size} bytes of head (Guards.max_head_bytes)", cut=True)
 
     async def _open(self, request: web.Request, environ: dict[str, Any], transport: str) -> web.StreamResponse:
         """The handshake (Engine.IO protocol v4, Handshake)."""
@@ -140,7 +140,7 @@ class HttpSide:
             ws = self._websocket()
             await ws.prepare(request)
         except BaseException:
-            session.close(Reason.TRANSPORT_ERROR)
+            session.close(Reason.TRANSPORT_ERROR, level=logging.INFO)
             raise
         socket = self._socket(ws, request, session)
         session.transport = socket
@@ -235,7 +235,7 @@ class HttpSide:
         if origin and self._engine.cors_allowed_origins != []:
             allowed = self._engine._cors_allowed_origins(environ)
             if allowed is not None and origin not in allowed:
-                raise RequestRefused(Refusal.FORBIDDEN, f"{origin} is not an accepted origin")
+                raise RequestRefused(Refusal.FORBIDDEN, f"{origin[:100]!r} is not in cors_allowed_origins")
 
     def _session_cookie(self, sid: str) -> str:
         attributes = self._engine.cookie

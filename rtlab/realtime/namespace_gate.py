@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["EXCHANGE", "ClientState", "NamespaceGate"]
 
 EXCHANGE = "Socket.IO protocol v5, Exchange protocol"
+LATE = "rtlab.realtime, Guards.attachments_timeout_s"
 REJECTED = {"message": "Connection rejected by server"}
 """What a client hears that is refused without a reason."""
 
@@ -163,7 +164,7 @@ class NamespaceGate:
             await self._answer(eio_sid, kinds.CONNECT_ERROR, namespace, REJECTED)
 
     async def _let_in(self, eio_sid: str, sid: str, namespace: str) -> None:
-        """Say so, then what was said to it meanwhile."""
+        """Send CONNECT, then the messages held during the connect handler."""
         if not self._server.always_connect:  # its handler is still to be asked there
             self._server.eio.admit(eio_sid)
         await self._answer(eio_sid, kinds.CONNECT, namespace, {"sid": sid})
@@ -240,7 +241,8 @@ class NamespaceGate:
         if client.connecting:
             self._expect_connect(eio_sid)  # the handler is slow, and not the client
         else:
-            session.close(Reason.CONNECT_TIMEOUT, detail=f"in no namespace for {self.guards.connect_timeout_s} s")
+            detail = f"in no namespace for {self.guards.connect_timeout_s} s (Guards.connect_timeout_s)"
+            session.close(Reason.CONNECT_TIMEOUT, detail=detail)
 
     def expect_attachments(self, eio_sid: str, client: ClientState) -> None:
         """A packet whose attachments are missing has so long to get them."""
@@ -248,7 +250,7 @@ class NamespaceGate:
             client.attachments_timer.cancel()
             client.attachments_timer = None
         elif client.attachments_timer is None and client.reader.pending and self.guards.attachments_timeout_s:
-            error = ProtocolError(f"expected {client.reader.pending} more attachments in time", rule=EXCHANGE)
+            error = ProtocolError(f"expected {client.reader.pending} more attachments in time", rule=LATE)
             session = self._server.eio.sockets[eio_sid]
             client.attachments_timer = asyncio.get_running_loop().call_later(
                 self.guards.attachments_timeout_s, session.violate, error

@@ -101,19 +101,23 @@ class PollingRequests:
 
     async def _body(self, request: web.Request, session: Session) -> list[EnginePacket]:
         chunks, size = [], 0
-        most = self._engine.max_http_buffer_size
-        if session.intake.bounded:
-            most = min(most, session.intake.left)
+        most, whose = self._engine.max_http_buffer_size, "max_http_buffer_size"
+        if session.intake.bounded and session.intake.left < most:
+            most, whose = session.intake.left, "Guards.bound_unadmitted"
         async for chunk in request.content.iter_any():
             size += len(chunk)
             if size > most:
-                raise _broken_off(session, Refusal.TOO_LARGE, f"a body of more than {most:,} bytes")
+                raise _broken_off(session, Refusal.TOO_LARGE, f"a body of more than {most:,} bytes ({whose})")
             chunks.append(chunk)
         limit = self._engine.guards.max_packets_per_payload
         try:
             text = b"".join(chunks).decode()
             if limit is not None and text.count(SEPARATOR) >= limit:
-                raise _broken_off(session, Refusal.TOO_LARGE, f"more than {limit:,} packets in one body")
+                raise _broken_off(
+                    session,
+                    Refusal.TOO_LARGE,
+                    f"more than {limit:,} packets in one body (Guards.max_packets_per_payload)",
+                )
             return decode_payload(text)
         except UnicodeDecodeError as error:
             refused = ProtocolError(f"expected a body in UTF-8: {error.reason}", rule="Engine.IO protocol v4")

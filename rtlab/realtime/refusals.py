@@ -10,7 +10,7 @@ import json
 
 from aiohttp import web
 
-__all__ = ["Refusal", "RequestRefused"]
+__all__ = ["WARNED", "Refusal", "RequestRefused"]
 
 
 class Refusal(enum.Enum):
@@ -26,6 +26,10 @@ class Refusal(enum.Enum):
     HEAD_TOO_LARGE = (431, 3, "Request header fields too large")
     SHUTTING_DOWN = (503, 3, "Server shutting down")
     TOO_MANY = (503, 3, "Too many clients are waiting")
+
+
+WARNED = frozenset({Refusal.FORBIDDEN, Refusal.HEAD_TOO_LARGE, Refusal.TOO_MANY})
+"""What somebody has to know who wonders why nobody can connect: the application's own settings refuse it."""
 
 
 class RequestRefused(Exception):  # noqa: N818 - it becomes a response

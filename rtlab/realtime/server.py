@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import socketio
@@ -23,6 +24,7 @@ from rtlab.realtime.guards import Guards
 from rtlab.realtime.limits import LARGE_PACKET_BYTES, PACKET_MESSAGES
 from rtlab.realtime.message import Message
 from rtlab.realtime.namespace_gate import EXCHANGE, ClientState, NamespaceGate
+from rtlab.realtime.options import refuse_wrong
 from rtlab.realtime.packets import packet_class
 from rtlab.realtime.parsing import ParsingLine
 from rtlab.realtime.rules import event_name, refuse_socket_id, target_of
@@ -42,8 +44,10 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         **options: those of `socketio.AsyncServer` and `engineio.AsyncServer`. Times are in seconds.
 
     Raises:
-        UsageError: an option that this server cannot honour, a ping interval that nobody can mean, or a version of
-            python-socketio in which a guard would have nothing to hold on to.
+        UnknownOptionError: an option that does not exist; the message names the nearest.
+        UsageError: an option of the wrong kind (`options.OPTIONS` has them all), one that this server cannot honour, a
+            ping interval that nobody can mean, or a version of python-socketio in which a guard would have nothing to
+            hold on to.
     """
 
     def __init__(
@@ -59,6 +63,8 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         compat.check()
+        named = {"client_manager": client_manager, "logger": logger, "json": json, "async_handlers": async_handlers}
+        refuse_wrong({**named, "namespaces": namespaces, "guards": guards, "serializer": serializer, **options})
         if not logger:  # python-socketio's own default is a second line for each error, in plain text
             logger = errors_log()
         if not options.get("engineio_logger"):
@@ -172,6 +178,11 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
             await self._send_packet(eio_sid, self.packet_class(kinds.DISCONNECT, namespace=namespace))
             await self.gate.part(eio_sid, sid, namespace, Reason.SERVER_DISCONNECT)
 
+    def attach(self, app: Any, socketio_path: str = "socket.io") -> None:
+        """Answer requests below this path of an aiohttp app; hear other nodes from its start to its end."""
+        super().attach(app, socketio_path)
+        app.cleanup_ctx.append(self._with_manager)
+
     def instrument(self, *_: Any, **__: Any) -> Any:
         """The Socket.IO Admin UI cannot look into this server.
 
@@ -253,6 +264,14 @@ class Server(socketio.AsyncServer):  # type: ignore[misc]
         self.gate.closed(eio_sid)
         await super()._handle_eio_disconnect(eio_sid, reason)
         self._binary_packet.pop(eio_sid, None)
+
+    async def _with_manager(self, _: Any) -> AsyncIterator[None]:
+        if not self.manager_initialized:  # python-socketio waits for the first client, who would miss what is said then
+            self.manager_initialized: bool = True
+            self.manager.initialize()
+        yield
+        if hasattr(self.manager, "aclose"):  # python-socketio's own have nothing that ends them
+            await self.manager.aclose()
 
     # Events
 

@@ -11,7 +11,6 @@ handler, and never wait for one.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import Any, Protocol
 
 from rtlab.errors import ProtocolError
@@ -139,18 +138,18 @@ class Session:
             self.close(Reason.PARSE_ERROR, error.problem, detail=str(error))
 
     def drop_slow_consumer(self) -> None:
-        """The client is too slow: end its connection for real, without a word that it would not read."""
+        """The client is too slow: abort TCP. It would not read a close frame."""
         if self.closed:
             return  # more is said to it while its connect handler runs on
         waiting = self.transport.queued_bytes
         if isinstance(self.transport, WebSocketTransport):
             self.transport.abort()
         allowed = self._owner.guards.max_queued_bytes
-        detail = f"{waiting} bytes wait for it and {allowed} are allowed"
-        self.close(Reason.SLOW_CONSUMER, detail=detail, level=logging.ERROR)
+        detail = f"{waiting} bytes wait for it and {allowed} are allowed (Guards.max_queued_bytes)"
+        self.close(Reason.SLOW_CONSUMER, detail=detail)
 
     def close(
-        self, reason: str, why: str = "", *, detail: str = "", level: int = logging.INFO, final: bool = False
+        self, reason: str, why: str = "", *, detail: str = "", level: int | None = None, final: bool = False
     ) -> None:
         """End the session, with one line in the log. A second call does nothing.
 
@@ -158,14 +157,14 @@ class Session:
             reason: what the disconnect handlers hear.
             why: what a WebSocket client hears besides the close code.
             detail: what the log says besides the reason.
-            level: of the line in the log.
+            level: of the line in the log, where it is not the reason's own.
             final: whether a client that polls is told that it is over for good, where the reason does not say so.
         """
         if self.closed:
             return
         self.closed = reason
         self.final = final or ENDINGS[reason].final
-        self._owner.note_end(self, level, detail)
+        self._owner.note_end(self, ENDINGS[reason].level if level is None else level, detail)
         self._heartbeat.stop()
         self.intake.close()
         if self.body_timeout is not None:

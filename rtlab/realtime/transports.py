@@ -60,7 +60,7 @@ class PollingTransport:
         return self._queued_bytes
 
     def send(self, message: Message) -> None:
-        """Have it fetched."""
+        """Queue it for the next GET."""
         if self._limit is not None and self._queued_bytes > self._limit:
             self._overflow()
             return

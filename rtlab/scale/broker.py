@@ -1,69 +1,67 @@
 """The broker: the Valkey that several processes share, ours on a free port or your own through REDIS_URL.
 
-What lives here: how a Valkey is started, how we know that it is ready and that it is the one we started, and how
-it is stopped. It must not know what is stored in it or published through it. A server of your own is only
-connected to, never stopped and never configured.
+What lives here: `Broker`, which is stopped, and disturbed for lessons and tests, and how one is opened. How ours is
+started stands in `valkey`. It must not know what is stored in it or published through it. A server of your own is only
+connected to: never stopped, never configured, never disturbed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from urllib.parse import urlsplit, urlunsplit
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from rtlab.errors import ChildError, UsageError
+from rtlab.errors import UsageError
+from rtlab.scale.arguments import check_bool
+from rtlab.scale.redis_url import client_of, problem_with, shown
+from rtlab.scale.stopping import wait_until_stopped
+from rtlab.scale.valkey import DURABLE, READY_S, RunningValkey, new_password, start_valkey
 from rtlab.servers import programs, registry
 from rtlab.servers.supervisor import Child, Log
 
-__all__ = ["READY_S", "Broker", "open_broker", "start_broker"]
+__all__ = ["READY_S", "Broker", "connect", "open_broker", "start_broker"]
 
-LOOPBACK = "127.0.0.1"
-"""The only address that our Valkey listens on. It asks for no password, so it is nobody else's business."""
-READY_S = 10.0
-"""Seconds until a broker has to answer PING. Ours takes a tenth of one."""
-PAUSE_S = 0.01
-"""Seconds between two looks at the output of a Valkey that is starting."""
-LISTENING = "Ready to accept connections"
-"""What Valkey and Redis print once they listen. To connect before would reach whoever else had taken the port."""
-ATTEMPTS = 5
-"""How many ports are tried. A free port can be lost to another program before Valkey listens on it."""
-TAKEN = "Failed listening on port"
-"""What Valkey and Redis print when that has happened."""
+NOBODY = ("127.0.0.1", 1)
+"""A primary that there is not: nothing listens on port 1 of loopback (tcpmux, RFC 1078, which nobody runs)."""
 
 
 class Broker:
     """A Valkey or Redis that answers. Made by `start_broker` and `open_broker`."""
 
-    def __init__(self, url: str, what: str, child: Child | None = None) -> None:
+    def __init__(self, url: str, what: str, ours: RunningValkey | None = None, *, durable: bool = False) -> None:
         self.url = url
-        """For any Redis client: ``redis://127.0.0.1:PORT``, or your REDIS_URL as it is, password included."""
-        self.child = child
-        """The process, where it is ours."""
+        """For any Redis client: ``redis://:PASSWORD@127.0.0.1:PORT``, or your REDIS_URL as it is. It carries the
+        password, which `repr` and the log do not show."""
+        self.child: Child | None = None if ours is None else ours.child
+        """The process, where it is ours. After `restart` it is another one."""
+        self.durable = durable
+        """Whether it is ours and keeps on disk what it has answered, over `kill` and `restart`, until `stop`."""
+        self._home = self.child if durable else None
+        """Its first process: the directory of that one has the data."""
+        self._ours = ours
         self._what = what
+        self._frozen = False
         self._stopped = False
+        self._changing = asyncio.Lock()
 
     @property
     def running(self) -> bool:
-        """Whether it runs. Your own counts as running until `stop`."""
+        """Whether it runs. A frozen one does. Your own counts as running until `stop`."""
         return not self._stopped and (self.child is None or self.child.running)
 
     @property
     def log(self) -> Log:
-        """What our Valkey has printed.
+        """What our Valkey has printed since it was started last.
 
         Raises:
             UsageError: the server is your own; we do not have its output.
         """
         if self.child is None:
-            raise UsageError(f"{_without_password(self.url)} is a server of your own. Look into its own log.")
+            raise UsageError(f"{shown(self.url)} is a server of your own. Look into its own log.")
         return self.child.log
 
     async def stop(self) -> None:
@@ -71,114 +69,210 @@ class Broker:
         if not self._stopped:
             self._stopped = True
             registry.forget(self)
-            if self.child is not None:
-                await self.child.aclose()
+        async with self._changing:
+            for child in (self.child, self._home):
+                if child is not None:
+                    await child.aclose()
+
+    # What can go wrong with a Redis, for lessons and tests
+
+    async def freeze(self) -> None:
+        """SIGSTOP: it does nothing more, as in a virtual machine that is paused, until `thaw`.
+
+        What a client sees: connections stay open, new ones are accepted by the kernel, and no command is answered. Only
+        a time-out of its own tells. What it sends waits in the kernel, and is done on `thaw`, also what the client has
+        given up by then.
+
+        Raises:
+            UsageError: it is no Valkey of ours, or does not run.
+        """
+        async with self._changing:
+            child = self._ours_running("freeze")
+            child.send_signal(signal.SIGSTOP)
+            self._frozen = True
+            await wait_until_stopped(child)
+
+    async def thaw(self) -> None:
+        """SIGCONT: it goes on where `freeze` had stopped it, and first does what was sent meanwhile.
+
+        Raises:
+            UsageError: it is no Valkey of ours, or does not run.
+        """
+        async with self._changing:
+            self._ours_running("thaw").send_signal(signal.SIGCONT)
+            self._frozen = False
+
+    async def kill(self) -> None:
+        """SIGKILL, as when the machine runs out of memory. `restart` starts it again.
+
+        What a client sees: its connections are closed in the middle of whatever they did, and new ones are refused.
+        All data is gone, unless it is `durable`.
+
+        Raises:
+            UsageError: it is no Valkey of ours, or does not run.
+        """
+        async with self._changing:
+            child = self._ours_running("kill")
+            child.kill()
+            await child.wait_async()
+
+    async def restart(self) -> None:
+        """Stop it, if it still runs, and start it on the same port with the same password.
+
+        What a client sees: its connections are closed, new ones are refused for about a tenth of a second, then all
+        works again with the URL that it has. Its subscriptions are gone, all data too unless it is `durable`, and so is
+        what `freeze`, `out_of_memory` and `read_only` had done.
+
+        Raises:
+            UsageError: it is no Valkey of ours, or `stop` was called.
+            ChildError: it did not come up, perhaps because another program has taken the port meanwhile.
+        """
+        async with self._changing:
+            old = self._ours_alone("restart")
+            await old.child.end_async()
+            if old.child is not self._home:
+                await old.child.aclose()
+            self._frozen = False
+            home = None if self._home is None else self._home.directory
+            self._ours = await start_valkey(
+                programs.valkey(), old.password, old.port, settings=DURABLE if self.durable else {}, home=home
+            )
+            self.child = self._ours.child
+            self._what = _describe(self._ours)
+
+    async def out_of_memory(self) -> None:
+        """Let it have no memory left (``maxmemory 1``, ``noeviction``), until `recover`.
+
+        What a client sees: a command that may need memory (SET, XADD, EVAL with a write) fails with "OOM command not
+        allowed". Reading, deleting and expiring go on, and so do SUBSCRIBE and PUBLISH: messages between processes
+        still arrive while nothing can be stored.
+
+        Raises:
+            UsageError: it is no Valkey of ours, does not run, or is frozen.
+        """
+        await self._command("out_of_memory", "CONFIG", "SET", "maxmemory", "1", "maxmemory-policy", "noeviction")
+
+    async def read_only(self) -> None:
+        """Make it a replica whose primary is away (``REPLICAOF``), as after a failover that went to another one.
+
+        It lasts until `recover`. What a client sees: every command that writes fails with "READONLY You can't write
+        against a read only replica"; one that blocks is ended with UNBLOCKED. Reading goes on, and so do SUBSCRIBE and
+        PUBLISH.
+
+        Raises:
+            UsageError: it is no Valkey of ours, does not run, or is frozen.
+        """
+        host, port = NOBODY
+        await self._command("read_only", "REPLICAOF", host, str(port))
+
+    async def recover(self) -> None:
+        """Undo `freeze`, `out_of_memory` and `read_only`, in whatever state it is. No data is lost.
+
+        Raises:
+            UsageError: it is no Valkey of ours, or does not run.
+        """
+        await self.thaw()
+        await self._command("recover", "CONFIG", "SET", "maxmemory", "0")
+        await self._command("recover", "REPLICAOF", "NO", "ONE")
 
     def __repr__(self) -> str:
         alive = "running" if self.child is None else self.child.state
-        state = "stopped" if self._stopped else alive
-        return f"<Broker {_without_password(self.url)}, {self._what}, {state}>"
+        if self._frozen and self.running:
+            alive = "frozen"
+        what = f"{self._what}, durable" if self.durable else self._what
+        return f"<Broker {shown(self.url)}, {what}, {'stopped' if self._stopped else alive}>"
+
+    def _ours_alone(self, act: str) -> RunningValkey:
+        """Ours, whether it still runs or not."""
+        if self._ours is None:
+            raise UsageError(
+                f"{act}() is for the lab's own Valkey, and {shown(self.url)} is a server of your own, named by "
+                "REDIS_URL: the lab never touches it. Unset REDIS_URL, and the lab starts a Valkey that it may disturb."
+            )
+        if self._stopped:
+            raise UsageError(f"{act}(): this broker has been stopped. Start another one.")
+        return self._ours
+
+    def _ours_running(self, act: str) -> Child:
+        child = self._ours_alone(act).child
+        if not child.running:
+            raise UsageError(f"{act}(): {child.name} has {child.state}. `await broker.restart()` starts it again.")
+        return child
+
+    async def _command(self, act: str, *words: str) -> None:
+        async with self._changing:
+            self._ours_running(act)
+            if self._frozen:
+                raise UsageError(f"{act}(): a frozen Valkey takes no command. `await broker.thaw()` first.")
+            async with client_of(self.url) as client, asyncio.timeout(READY_S):
+                await client.execute_command(*words)  # type: ignore[no-untyped-call]
 
 
-async def start_broker(*, name: str | None = None) -> Broker:
+async def start_broker(*, durable: bool = False, name: str | None = None) -> Broker:
     """Start a Valkey that runs until `await broker.stop()`, or connect to the one that REDIS_URL names.
 
-    It keeps nothing on disk. In a notebook, running the same cell again stops what its earlier run had started.
+    Ours has a random password, which stands in `Broker.url`. It keeps nothing on disk, unless it is durable: then
+    whatever it has answered is in its append-only file, which a restart reads, and which `stop` removes. In a notebook,
+    running the same cell again stops what its earlier run had started.
+
+    REDIS_URL is a URL as redis-py takes it. With TLS and a CA of your own:
+    ``rediss://USER:PASSWORD@HOST:6379/0?ssl_ca_certs=/path/of/ca.pem``. With sentinels:
+    ``redis+sentinel://:PASSWORD@HOST:26379,HOST:26379,HOST:26379/SERVICE``.
 
     Args:
+        durable: whether ours survives its own death. Your own is never configured: `rtlab doctor` says what it keeps.
         name: replaces whatever was started under the same name, instead of by the same cell.
 
     Raises:
         MissingProgramError: there is no Valkey on this machine, and no REDIS_URL.
         ChildError: Valkey did not come up; the message shows its last lines.
-        UsageError: nothing answers at REDIS_URL.
+        UsageError: nothing answers at REDIS_URL; the message says why. Or `durable` is neither True nor False.
     """
+    check_bool("durable", durable, "Whether a Redis of your own keeps its data, its configuration says.")
     async with registry.opening(name) as register:
         own = os.environ.get("REDIS_URL")
-        broker = await (_connect(own) if own else _start())
+        broker = await (connect(own) if own else _start(durable))
         register(broker)
     return broker
 
 
 @asynccontextmanager
-async def open_broker(*, name: str | None = None) -> AsyncIterator[Broker]:
+async def open_broker(*, durable: bool = False, name: str | None = None) -> AsyncIterator[Broker]:
     """A broker for the length of an ``async with`` block. Arguments and errors are those of `start_broker`."""
-    broker = await start_broker(name=name)
+    broker = await start_broker(durable=durable, name=name)
     try:
         yield broker
     finally:
         await broker.stop()
 
 
-async def _connect(url: str) -> Broker:
-    shown = _without_password(url)
+async def _start(durable: bool) -> Broker:
+    ours = await start_valkey(programs.valkey(), new_password(), settings=DURABLE if durable else {})
+    return Broker(ours.url, _describe(ours), ours, durable=durable)
+
+
+async def connect(url: str) -> Broker:
+    """The server of your own that REDIS_URL names.
+
+    Raises:
+        UsageError: nothing answers there; the message says why.
+    """
     try:
-        client = _client(url)
+        client = client_of(url)
     except ValueError as error:
-        raise UsageError(f"REDIS_URL is {shown!r}: {error}.") from None
+        raise UsageError(f"REDIS_URL is {shown(url)!r}: {error}.") from None
     try:
         async with client, asyncio.timeout(READY_S):
             await client.ping()
+    except TypeError as error:  # a parameter in the query that redis-py does not know
+        raise UsageError(f"REDIS_URL is {shown(url)}: {error}.") from None
     except (RedisError, OSError) as error:  # a time-out is an OSError
-        problem = str(error) or f"no answer within {READY_S:g} s"
         raise UsageError(
-            f"REDIS_URL is {shown}, but PING got no answer there: {problem} "
-            "Start that server, or unset REDIS_URL, and the lab starts a Valkey of its own."
+            f"REDIS_URL is {shown(url)}, but PING got no answer there: {problem_with(error, url, READY_S)} "
+            "Start that server, correct REDIS_URL, or unset REDIS_URL, and the lab starts a Valkey of its own."
         ) from None
     return Broker(url, "your own, named by REDIS_URL")
 
 
-async def _start() -> Broker:
-    program = programs.valkey()
-    for _ in range(ATTEMPTS - 1):
-        try:
-            return await _start_on(_free_port(), program)
-        except ChildError as error:
-            if not any(TAKEN in line for line in error.tail):
-                raise
-    return await _start_on(_free_port(), program)
-
-
-async def _start_on(port: int, program: programs.Program) -> Broker:
-    child = Child(
-        [*program.command, "--bind", LOOPBACK, "--port", str(port), "--save", "", "--appendonly", "no"],
-        name=program.name,
-    )
-    try:
-        async with asyncio.timeout(READY_S):
-            while not any(LISTENING in line for line in child.log.tail()):
-                if not child.running:
-                    raise child.failure()
-                await asyncio.sleep(PAUSE_S)
-            url = f"redis://{LOOPBACK}:{port}"
-            return Broker(url, f"Valkey {await _version(url)}, process {child.pid}", child)
-    except BaseException as error:
-        await child.aclose()
-        if isinstance(error, TimeoutError):
-            raise child.failure(f"did not answer PING within {READY_S:g} s") from None
-        raise
-
-
-async def _version(url: str) -> str:
-    """The version of the server that answers PING there."""
-    async with _client(url) as client:
-        await client.ping()
-        server = await client.info("server")
-        return str(server.get("valkey_version") or server["redis_version"])
-
-
-def _client(url: str) -> Redis:
-    return Redis.from_url(url, decode_responses=True, retry=Retry(NoBackoff(), 0))
-
-
-def _free_port() -> int:
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def _without_password(url: str) -> str:
-    """The URL as it may be shown. A password can stand before the host, or in the query."""
-    parts = urlsplit(url)
-    user, at, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{name}:…@{host}" if at else host, query="…" if parts.query else ""))
+def _describe(ours: RunningValkey) -> str:
+    return f"{ours.version}, process {ours.child.pid}"

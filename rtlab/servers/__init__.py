@@ -33,5 +33,7 @@ A connection of an aiohttp app, before the app is asked:
 
 Where refusals are logged, `repeats` sums them up; `summed` does so for the log of a whole program.
 
+The client's side of a WebSocket is `connecting`; whom it trusts with wss://, and why it does not, says `tls`.
+
 Beside these: `echo` and `course` are apps, `programs` and `javascript` find and run Valkey, nginx and Node.
 """

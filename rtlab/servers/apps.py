@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from rtlab.errors import UsageError
 from rtlab.servers.accepting import stop_accepting
+from rtlab.servers.mistaken_apps import ACCEPTED, made_nothing, mistake, required_arguments
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
@@ -45,11 +46,6 @@ class Hostable(Protocol):
         """Serve on a socket that listens; gives what stops it."""
 
 
-ACCEPTED = (
-    "an aiohttp web.Application, an async function that takes one WebSocket connection (for the websockets "
-    "library), a socketio.AsyncServer, an ASGI app (FastAPI, Starlette, socketio.ASGIApp), a function without "
-    "arguments that gives one of these, or an import string like 'chat:app'"
-)
 ASGI_ARGUMENTS = 3
 """Scope, receive and send (ASGI 3.0, "Applications")."""
 
@@ -58,14 +54,16 @@ async def resolve(app: object) -> object:
     """What is meant by an app: imports an import string, calls a function that takes no arguments.
 
     Raises:
-        UsageError: an import string that names nothing.
+        UsageError: an import string that names nothing, or a function that gives None.
     """
     if isinstance(app, str):
         app = load(app)
-    if callable(app) and _required_arguments(app) == 0:
-        app = app()
+    if callable(app) and required_arguments(app) == 0:
+        maker, app = app, app()
         if inspect.isawaitable(app):
             app = await app
+        if app is None:
+            raise UsageError(made_nothing(maker))
     return app
 
 
@@ -114,12 +112,9 @@ async def _run(app: object, listener: socket.socket) -> Close:
         return await _run_asgi(app, listener)
     if isinstance(app, Hostable):
         return await app.host(listener)
-    if inspect.iscoroutinefunction(app) and _required_arguments(app) == 1:
+    if inspect.iscoroutinefunction(app) and required_arguments(app) == 1:
         return await run_websockets(app, listener)
-    if inspect.iscoroutine(app):
-        app.close()
-        raise UsageError(f"Got a coroutine, {app.__qualname__}(): pass the function itself, without calling it.")
-    raise UsageError(f"Expected {ACCEPTED}; got {app!r}.")
+    raise UsageError(mistake(app) or f"Expected {ACCEPTED}; got {app!r}.")
 
 
 def load(target: str) -> object:
@@ -325,11 +320,4 @@ def _is_asgi(app: object) -> bool:
     if inspect.isclass(app) or not callable(app):
         return False
     is_async = inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(app.__call__)
-    return is_async and _required_arguments(app) == ASGI_ARGUMENTS
-
-
-def _required_arguments(app: Callable[..., object]) -> int:
-    """How many positional arguments a callable cannot do without."""
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = inspect.signature(app).parameters.values()
-    return sum(1 for each in parameters if each.kind in positional and each.default is each.empty)
+    return is_async and required_arguments(app) == ASGI_ARGUMENTS

@@ -28,7 +28,7 @@ from rtlab.wire.frames import CloseCode
 from rtlab.wire.handshake import HeadBuffer, Request, Response, Upgrade
 from rtlab.wire.protocol import BinaryMessage, Closed, Connection, Event, Pong, TextMessage
 
-__all__ = ["LINGER_S", "READ_BYTES", "TURN_BYTES", "TURN_FRAMES", "SocketChannel"]
+__all__ = ["LINGER_S", "READ_BYTES", "TLS_LINGER_S", "TURN_BYTES", "TURN_FRAMES", "SocketChannel"]
 
 READ_BYTES = 256 * 1024
 """Bytes that asyncio reads from a socket at once (`max_size` of its transports)."""
@@ -39,6 +39,8 @@ TURN_FRAMES = 256
 """Frames of one connection in one turn. Each takes some 5 µs however little it holds, and a read may hold 40,000."""
 LINGER_S = 2.0
 """Seconds that a peer has to close its half of TCP after we have closed ours."""
+TLS_LINGER_S = 0.5
+"""Seconds that a peer has with TLS to read why we close, and to stop sending: some round trips."""
 
 
 class SocketChannel(asyncio.Protocol):
@@ -76,6 +78,7 @@ class SocketChannel(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self._outbox = Outbox(transport)
+        self._outbox.begin()
 
     def data_received(self, data: bytes) -> None:
         """Bytes have arrived."""
@@ -230,12 +233,21 @@ class SocketChannel(asyncio.Protocol):
         """Close our half of TCP, and read on until the peer closes its own.
 
         Closing at once, with data unread, would reset the connection, and a reset takes our last words away from a
-        peer that has not read them yet (RFC 9112 §9.6 describes it for HTTP).
+        peer that has not read them yet (RFC 9112 §9.6 describes it for HTTP). With TLS asyncio closes both halves or
+        none. So a peer that may still be sending gets some time first; one that has sent its close frame is done.
         """
         self._discard()
         self._outbox.flush()
         if self._transport.can_write_eof():
             self._transport.write_eof()
             self._patience = self._loop.call_later(LINGER_S, self._transport.abort)
+        elif self.closed is not None and self.closed.clean:
+            self._close_tls()
         else:
-            self._transport.close()
+            self._patience = self._loop.call_later(TLS_LINGER_S, self._close_tls)
+
+    def _close_tls(self) -> None:
+        """Close where one half alone cannot be closed. asyncio sends close_notify and waits for the peer's (RFC 8446
+        §6.1), but what the peer still sends meanwhile ends that with a reset."""
+        self._transport.close()
+        self._patience = self._loop.call_later(LINGER_S, self._transport.abort)

@@ -56,6 +56,7 @@ def answer(message: str | bytes) -> Answer:
         return _error("expected text, got a binary message")
     try:
         data: Any = json.loads(message)
+        json.dumps(data, allow_nan=False)  # Python reads NaN, and 1e999 as Infinity; neither is JSON (RFC 8259 §6)
     except (ValueError, RecursionError):
         return _error("expected JSON, got something else")
     if not isinstance(data, dict):

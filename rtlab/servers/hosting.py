@@ -15,15 +15,17 @@ import os
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
-from rtlab.errors import UsageError
+from rtlab.errors import MissingAttributeError, UsageError
 from rtlab.servers import registry
 from rtlab.servers.apps import describe, resolve, run_app
+from rtlab.servers.mistaken_apps import refuse_mistakes
 from rtlab.servers.supervisor import Child, Log, readable
+from rtlab.servers.unawaited import awaited, block
 
-__all__ = ["LOOPBACK", "READY_S", "HostedServer", "listen", "serve", "start"]
+__all__ = ["LOOPBACK", "READY_S", "HostedServer", "expect_port", "listen", "serve", "start"]
 
 LOOPBACK = "127.0.0.1"
 """The only address that the lab listens on: what is served in a lesson is nobody else's business."""
@@ -46,13 +48,17 @@ class HostedServer:
 
     @property
     def url(self) -> str:
-        """Where it listens, as ``http://127.0.0.1:PORT`` without a slash at the end."""
-        return f"http://{LOOPBACK}:{self.port}"
+        """Where it listens, as ``http://127.0.0.1:PORT`` without a slash at the end.
+
+        Raises:
+            UsageError: it has been stopped. (One whose process has died keeps its address: nobody answers there.)
+        """
+        return f"http://{self._address_while_running()}"
 
     @property
     def ws_url(self) -> str:
-        """The same for WebSocket clients: ``ws://127.0.0.1:PORT``."""
-        return f"ws://{LOOPBACK}:{self.port}"
+        """The same for WebSocket clients: ``ws://127.0.0.1:PORT``. Raises UsageError like `url`."""
+        return f"ws://{self._address_while_running()}"
 
     @property
     def browser_url(self) -> str:
@@ -80,6 +86,7 @@ class HostedServer:
             raise UsageError("This server runs in this process, so it has no log of its own. Use logging.")
         return self.child.log
 
+    @awaited("await server.stop()")
     async def stop(self) -> None:
         """Close its connections, free its port, and wait until that is done. A second call only waits.
 
@@ -94,12 +101,46 @@ class HostedServer:
     async def _end(self) -> None:
         await self._close()
 
+    def _address_while_running(self) -> str:
+        """The host and the port. While it is being stopped it still has them: an app may drain."""
+        if self._stopping is not None and self._stopping.done():
+            raise UsageError(
+                f"{self!r} was stopped: by stop(), at the end of its block, or by a second run of its cell. Nothing "
+                "listens there any more. Start it again, and take the new server's url."
+            )
+        return f"{LOOPBACK}:{self.port}"
+
+    def _refuse_block(self) -> NoReturn:
+        raise UsageError(f"{self!r} runs already, without a block: use it, and end it with `await server.stop()`.")
+
+    async def __aenter__(self) -> NoReturn:
+        self._refuse_block()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Never comes to that."""
+
+    def __enter__(self) -> NoReturn:
+        self._refuse_block()
+
+    def __exit__(self, *_: object) -> None:
+        """Never comes to that."""
+
     def __repr__(self) -> str:
         alive = "running" if self.child is None else self.child.state
         state = "stopped" if self._stopped else alive
-        return f"<Server {self.url}, {self._what}, {state}>"
+        return f"<Server http://{LOOPBACK}:{self.port}, {self._what}, {state}>"
+
+    if not TYPE_CHECKING:  # for a type checker, what is not above is not there
+
+        def __getattr__(self, name: str) -> object:
+            if name.startswith("_"):
+                raise AttributeError(name)
+            kind = type(self).__name__.removeprefix("Hosted")
+            names = [each for each in dir(self) if not each.startswith("_")]
+            raise MissingAttributeError(f"A {kind}", name, names)
 
 
+@awaited("server = await rtlab.start(…)", "async with rtlab.serve(…) as server:")
 async def start(app: object, *, in_child: bool = False, port: int = 0, name: str | None = None) -> HostedServer:
     """Start a server that runs until `await server.stop()`, over as many cells as you like.
 
@@ -120,7 +161,16 @@ async def start(app: object, *, in_child: bool = False, port: int = 0, name: str
     Raises:
         UsageError: the app is none of the above, or the port is taken.
         ChildError: the child process did not come up; the message shows its last lines.
+
+    Where an earlier run of the cell had started a server, and this one fails, a note on the error says so.
     """
+    # before an earlier server is stopped for it
+    expect_port(port)
+    refuse_mistakes(app)
+    if in_child and not isinstance(app, str):
+        raise UsageError(
+            f"A child process imports its app by itself: expected an import string like 'chat:app', got {app!r}."
+        )
     async with registry.opening(name) as register:
         listener = listen(port)
         try:
@@ -132,7 +182,7 @@ async def start(app: object, *, in_child: bool = False, port: int = 0, name: str
     return server
 
 
-@asynccontextmanager
+@block("async with rtlab.serve(…) as server:", "server = await rtlab.start(…)")
 async def serve(
     app: object, *, in_child: bool = False, port: int = 0, name: str | None = None
 ) -> AsyncIterator[HostedServer]:
@@ -144,14 +194,19 @@ async def serve(
         await server.stop()
 
 
+def expect_port(port: object) -> None:
+    """Raise UsageError for what is no TCP port."""
+    if not isinstance(port, int) or isinstance(port, bool) or not 0 <= port <= 65535:
+        raise UsageError(f"A TCP port is a number from 1 to 65535 (0 takes a free one), got {port!r}.")
+
+
 def listen(port: int) -> socket.socket:
     """A socket that listens on a port of this machine; 0 takes a free one.
 
     Raises:
         UsageError: the port is taken, or is none.
     """
-    if not 0 <= port <= 65535:
-        raise UsageError(f"A TCP port is a number from 1 to 65535 (0 takes a free one), got {port}.")
+    expect_port(port)
     try:
         return socket.create_server((LOOPBACK, port))
     except OSError as error:
@@ -167,10 +222,7 @@ async def _start_here(app: object, listener: socket.socket) -> HostedServer:
 
 
 async def _start_child(app: object, listener: socket.socket) -> HostedServer:
-    if not isinstance(app, str):
-        raise UsageError(
-            f"A child process imports its app by itself: expected an import string like 'chat:app', got {app!r}."
-        )
+    assert isinstance(app, str)
     port = listener.getsockname()[1]
     reader, writer = os.pipe()
     try:

@@ -16,7 +16,6 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -28,6 +27,7 @@ from rtlab.servers.course import javascript_packages
 from rtlab.servers.hosting import READY_S, HostedServer, listen
 from rtlab.servers.programs import node as find_node
 from rtlab.servers.supervisor import TAIL_LINES, Child, describe_status, readable
+from rtlab.servers.unawaited import awaited, block
 
 __all__ = ["AT_HAND", "LINES", "WITHIN_S", "NodeRun", "node", "node_server", "start_node"]
 
@@ -63,6 +63,7 @@ class NodeRun:
         return "\n".join(shown) or "<NodeRun: nothing printed, nothing returned>"
 
 
+@awaited("run = await rtlab.node(…)")
 async def node(script: str, *, within_s: float = WITHIN_S, **values: Any) -> NodeRun:
     """Run a piece of JavaScript in Node, with the official Socket.IO client and server at hand.
 
@@ -101,6 +102,7 @@ async def node(script: str, *, within_s: float = WITHIN_S, **values: Any) -> Nod
     return NodeRun(tuple(lines), told.get("value"))
 
 
+@awaited("server = await rtlab.start_node(…)", "async with rtlab.node_server(…) as server:")
 async def start_node(script: str, *, name: str | None = None, **values: Any) -> HostedServer:
     """Start a server in Node that runs until `await server.stop()`, over as many cells as you like.
 
@@ -146,7 +148,7 @@ async def start_node(script: str, *, name: str | None = None, **values: Any) -> 
     return server
 
 
-@asynccontextmanager
+@block("async with rtlab.node_server(…) as server:", "server = await rtlab.start_node(…)")
 async def node_server(script: str, *, name: str | None = None, **values: Any) -> AsyncIterator[HostedServer]:
     """A server in Node for the length of an ``async with`` block. Arguments and errors are those of `start_node`."""
     server = await start_node(script, name=name, **values)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
+from rtlab.errors import UnknownOptionError
 from rtlab.wire.deflate import DeflateOptions
 from rtlab.wire.protocol import MAX_FRAGMENTS, MAX_MESSAGE_SIZE
 
@@ -34,3 +36,8 @@ class Options:
     """Between two keep-alive pings; None sends none."""
     ping_timeout: float | None = 20.0
     """For the answer to one; then the connection is closed with 1011."""
+
+    def __new__(cls, *_: Any, **given: Any) -> Self:
+        """Refuse an option that there is not: `UnknownOptionError`, with the nearest one."""
+        UnknownOptionError.refuse("Options", given, cls.__dataclass_fields__)
+        return super().__new__(cls)

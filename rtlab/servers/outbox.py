@@ -26,7 +26,14 @@ class Outbox:
         self._transport = transport
         self._unsent = bytearray()
         self._blocked = False
-        transport.set_write_buffer_limits(high=0)  # it says so as soon as anything is left, and when nothing is
+
+    def begin(self) -> None:
+        """Have the transport say so as soon as anything is left, and when nothing is; perhaps it does at once.
+
+        TCP's transport does so above the limit, that of TLS from the limit on: with 0 it would with nothing left.
+        """
+        encrypted = self._transport.get_extra_info("sslcontext") is not None
+        self._transport.set_write_buffer_limits(high=1 if encrypted else 0, low=0)
 
     @property
     def held(self) -> int:

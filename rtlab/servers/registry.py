@@ -16,10 +16,12 @@ import asyncio
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
+
+from rtlab.servers.unawaited import awaited
 
 __all__ = ["TICK_S", "Resource", "Resources", "forget", "opening", "resources"]
 
@@ -36,7 +38,7 @@ class Resource(Protocol):
     def running(self) -> bool:
         """Whether it runs."""
 
-    async def stop(self) -> None:
+    def stop(self) -> Awaitable[None]:
         """Stop it. A second call does nothing."""
 
 
@@ -62,6 +64,7 @@ class Resources(tuple[Resource, ...]):
 
     __slots__ = ()
 
+    @awaited("await rtlab.resources().stop()")
     async def stop(self) -> None:
         """Stop them all, the youngest first."""
         for resource in reversed(self):
@@ -85,7 +88,8 @@ def resources() -> Resources:
 async def opening(name: str | None = None) -> AsyncIterator[Callable[[Resource], None]]:
     """Surround the start of a resource; call what this gives with the resource once it runs.
 
-    What an earlier run of this cell (or anyone under the same `name`) had started is stopped first. While the
+    What an earlier run of this cell (or anyone under the same `name`) had started is stopped first. If the block then
+    fails, a note on its error says that there is nothing in its place: names still refer to what was stopped. While the
     block lasts, the interrupt button is as quick as later, when the resource runs.
     """
     loop = asyncio.get_running_loop()
@@ -93,8 +97,16 @@ async def opening(name: str | None = None) -> AsyncIterator[Callable[[Resource],
     _keep_ticking()
     try:
         origin = _origin(name)
-        await _replace_earlier(origin, name)
-        yield lambda resource: _entries.append(_Entry(resource, origin, loop))
+        stopped = await _replace_earlier(origin, name)
+        try:
+            yield lambda resource: _entries.append(_Entry(resource, origin, loop))
+        except Exception as error:
+            for shown in stopped:
+                error.add_note(
+                    f"Nothing runs in the place of {shown}, which was stopped for this: a variable with that server "
+                    "still refers to the stopped one. Mend the error above, and run the cell again."
+                )
+            raise
     finally:
         _opening[loop] -= 1
         _keep_ticking()
@@ -106,7 +118,9 @@ def forget(resource: Resource) -> None:
     _keep_ticking()
 
 
-async def _replace_earlier(origin: Origin, name: str | None) -> None:
+async def _replace_earlier(origin: Origin, name: str | None) -> list[str]:
+    """Stop what an earlier run has started; gives what that looked like."""
+    stopped = []
     earlier = [
         entry
         for entry in _entries
@@ -116,11 +130,13 @@ async def _replace_earlier(origin: Origin, name: str | None) -> None:
     ]
     for entry in earlier:
         if entry.loop is asyncio.get_running_loop():
-            shown = repr(entry.resource)
+            shown = repr(entry.resource).partition("\n")[0]  # of a cluster, which has a line for each of its processes
+            stopped.append(shown)
             await entry.resource.stop()
             whose = f"under the name {name!r}" if name else "by an earlier run of this cell"
             print(f"Stopped {shown}, started {whose}.")  # for the person at the notebook
         forget(entry.resource)
+    return stopped
 
 
 def _keep_ticking() -> None:

@@ -31,21 +31,27 @@ class RepeatLog:
         self._seen: Counter[str] = Counter()
         self._levels: dict[str, int] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
-    def log(self, level: int, kind: str, message: str, *arguments: object, **options: Any) -> None:
-        """Write a line, or count it.
+    def log(self, level: int, kind: str, message: str, *arguments: object, **options: Any) -> bool:
+        """Write a line, or count it; gives whether it was written.
 
         Args:
             level: of `logging`.
             kind: what repeats: a word of ours, never a text of the peer's, of which there may be any number.
             message, arguments, options: as for `logging.Logger.log`: ``extra``, ``exc_info``.
         """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:  # the timer of one that has ended never comes
+            self._loop, self._timer = loop, None
+            self._seen.clear()
         self._seen[kind] += 1
         self._levels[kind] = level
         if self._seen[kind] <= LINES:
             self._logger.log(level, message, *arguments, **options)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(INTERVAL_S, self.sum_up)
+            self._timer = loop.call_later(INTERVAL_S, self.sum_up)
+        return self._seen[kind] <= LINES
 
     def exception(self, kind: str, message: str, *arguments: object) -> None:
         """Write a line about the exception that is being handled, with its traceback, or count it."""

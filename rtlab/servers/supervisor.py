@@ -1,7 +1,7 @@
 """Children that cannot outlive us.
 
-What lives here: `Child`, a process under a watchdog (see ``watchdog.py`` for how it works), and `Log`, what that
-process has printed. It must not know what the child is: Valkey, nginx, a worker and a learner's submission are
+What lives here: `Child`, a process under a watchdog (see ``watchdog.py`` for how it works; `Log`, what that process has
+printed, is in `output`). It must not know what the child is: Valkey, nginx, a worker and a learner's submission are
 all the same here.
 
 A child's output goes to a file in a private directory, because a kernel's own standard output cannot be relied
@@ -22,12 +22,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import weakref
-from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rtlab.errors import ChildError, UnsupportedPlatformError
+from rtlab.servers.output import TAIL_LINES, Log
 
 __all__ = ["GRACE_S", "TAIL_LINES", "Child", "Log", "describe_status", "readable"]
 
@@ -35,54 +34,7 @@ WATCHDOG_S = 5.0
 """Seconds that a watchdog has to sweep up and go, which takes milliseconds. Then it is killed."""
 GRACE_S = 5.0
 """Seconds between SIGTERM and SIGKILL. A server that drains needs some; a person who waits for a cell bears few."""
-TAIL_LINES = 20
-"""How many last lines of output a failure message shows."""
-TAIL_BYTES = 64 * 1024
-"""How much of the end of a log file is read for its last lines."""
 WATCHDOG = Path(__file__).with_name("watchdog.py")
-
-
-class Log:
-    """What a child has printed: standard output and standard error, in one file.
-
-    The file is made here and read through a descriptor of our own: whatever a child does to its name, what was printed
-    can be read, and nothing else is.
-
-    Args:
-        path: of the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        """The file; removed when the child is closed, after which `tail` answers from memory."""
-        self._kept: bytes | None = None
-        self._file = os.open(path, os.O_RDONLY | os.O_CREAT, 0o600)
-        self._close = weakref.finalize(self, os.close, self._file)
-
-    @property
-    def size(self) -> int:
-        """Bytes written so far."""
-        if self._kept is not None:
-            return len(self._kept)
-        return os.fstat(self._file).st_size
-
-    def tail(self, lines: int = TAIL_LINES) -> list[str]:
-        """The last lines (at most `lines` of them, from the last 64 KiB), without line ends."""
-        text = self._end().decode(errors="replace")
-        return list(deque(text.splitlines(), maxlen=lines))
-
-    def keep(self) -> None:
-        """Remember the end of the file, which is about to be removed."""
-        self._kept = self._end()
-        self._close()
-
-    def _end(self) -> bytes:
-        if self._kept is not None:
-            return self._kept
-        return os.pread(self._file, TAIL_BYTES, max(0, self.size - TAIL_BYTES))
-
-    def __repr__(self) -> str:
-        return f"<Log {self.size} bytes, last line {(self.tail(1) or [''])[0]!r}>"
 
 
 class Child:
@@ -97,6 +49,7 @@ class Child:
         cwd: its working directory; its private directory by default.
         env: its whole environment; ours by default.
         pass_fds: descriptors that it inherits under the same numbers.
+        files: written into its private directory (mode 0600) before it starts, by their names: its configuration, say.
         grace_s: seconds that it has between SIGTERM and SIGKILL.
 
     Raises:
@@ -112,6 +65,7 @@ class Child:
         cwd: Path | None = None,
         env: Mapping[str, str] | None = None,
         pass_fds: Sequence[int] = (),
+        files: Mapping[str, bytes] | None = None,
         grace_s: float = GRACE_S,
     ) -> None:
         if sys.platform == "win32":
@@ -123,8 +77,12 @@ class Child:
         """The exit status, negative for a signal, as in `subprocess`. None while it runs."""
         self.directory = Path(tempfile.mkdtemp(prefix="rtlab-"))
         """A private directory for its files, removed at the end."""
+        for file, content in (files or {}).items():
+            (self.directory / file).touch(0o600, exist_ok=False)
+            (self.directory / file).write_bytes(content)
         self.log = Log(self.directory / "output.log")
         self._buffer = b""
+        self._waiting: set[asyncio.Future[None]] = set()
         self._closed = False
         self._status, status_writer = os.pipe()
         os.set_blocking(self._status, False)
@@ -172,6 +130,8 @@ class Child:
                 word, _, number = line.partition(b" ")
                 if word == b"exit":
                     self.returncode = int(number)
+        if self.returncode is not None:
+            self._wake_waiting()
         return self.returncode
 
     def wait(self, timeout_s: float | None = None) -> int:
@@ -192,7 +152,13 @@ class Child:
     async def wait_async(self) -> int:
         """Wait until the child has ended; gives its exit status."""
         while self.poll() is None:
-            await readable(self._status)
+            waiting = asyncio.ensure_future(readable(self._status))
+            self._waiting.add(waiting)
+            try:
+                await asyncio.wait([waiting])
+            finally:
+                self._waiting.discard(waiting)
+                waiting.cancel()
         assert self.returncode is not None
         return self.returncode
 
@@ -217,7 +183,7 @@ class Child:
             return
         self._closed = True
         if self.poll() is None:
-            self._signal_group(signal.SIGTERM)
+            self._ask_to_end()
             try:
                 self.wait(self.grace_s)
             except TimeoutError:
@@ -231,16 +197,20 @@ class Child:
             return
         self._closed = True
         try:
-            if self.poll() is None:
-                self._signal_group(signal.SIGTERM)
-                try:
-                    async with asyncio.timeout(self.grace_s):
-                        await self.wait_async()
-                except TimeoutError:
-                    self._signal_group(signal.SIGKILL)
-                    await self.wait_async()
+            await self.end_async()
         finally:
             self._close_lifeline()
+
+    async def end_async(self) -> None:
+        """End the child as `close` does. What it left, and its directory, stay until that."""
+        if self.poll() is None:
+            self._ask_to_end()
+            try:
+                async with asyncio.timeout(self.grace_s):
+                    await self.wait_async()
+            except TimeoutError:
+                self._signal_group(signal.SIGKILL)
+                await self.wait_async()
 
     def failure(self, problem: str | None = None) -> ChildError:
         """A ChildError that says what happened and shows the last lines of output."""
@@ -291,10 +261,21 @@ class Child:
         self._close_lifeline()
         raise self.failure(problem)
 
+    def _wake_waiting(self) -> None:
+        """Whoever waits finds nothing left to read: what the watchdog had said was read here."""
+        for waiting in list(self._waiting):
+            with contextlib.suppress(RuntimeError):  # its event loop is closed
+                waiting.get_loop().call_soon_threadsafe(waiting.cancel)
+
     def _wake_watchdog(self) -> None:
         """Its child may have stopped it, and then nothing is ever heard of either."""
         with contextlib.suppress(ProcessLookupError):
             self._watchdog.send_signal(signal.SIGCONT)
+
+    def _ask_to_end(self) -> None:
+        """SIGTERM, and SIGCONT for one that is stopped: else it would never hear of it (as systemd.kill(5) does)."""
+        self._signal_group(signal.SIGTERM)
+        self._signal_group(signal.SIGCONT)
 
     def _signal_group(self, number: int) -> None:
         self._wake_watchdog()  # or nobody says what came of it

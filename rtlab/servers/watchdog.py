@@ -134,6 +134,7 @@ def attend(child: int, status: int, parent: int, wake_reader: int) -> bool:
 def end(child: int, status: int, grace_s: float) -> None:
     """Ask the child's group to end, and insist after `grace_s` seconds."""
     signal_group(child, signal.SIGTERM)
+    signal_group(child, signal.SIGCONT)  # one that is stopped would never hear of it
     deadline = time.monotonic() + grace_s
     while not report_exit(child, status):
         if time.monotonic() > deadline:

@@ -1,31 +1,31 @@
 """WebSocket servers and clients on asyncio: `serve` and `connect`.
 
-What lives here: both sides of the opening handshake on a socket, and a server's life: accept, run a handler for each
-connection, close them all. The connection itself is in `connection`, the protocol in `rtlab.wire`.
+What lives here: the server's side of the opening handshake on a socket, and a server's life: accept, run a handler for
+each connection, close them all. The client's side is in `connecting`, the connection itself in `connection`, the
+protocol in `rtlab.wire`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
-import os
-import secrets
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
-from contextlib import asynccontextmanager
+import ssl as tls
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
-from rtlab.errors import HandshakeError, UsageError
+from rtlab.errors import HandshakeError
 from rtlab.servers.apps import Close
+from rtlab.servers.connecting import connect
 from rtlab.servers.connection import WebSocket
 from rtlab.servers.door.acceptor import Acceptor, accept
+from rtlab.servers.mistaken_apps import refuse_no_handler
 from rtlab.servers.options import Options
+from rtlab.servers.unawaited import block
 from rtlab.wire import handshake
 from rtlab.wire.frames import CloseCode, cut_reason
-from rtlab.wire.handshake import Headers, Request, Response
+from rtlab.wire.handshake import Headers, Response
 from rtlab.wire.protocol import Closed
 
 __all__ = ["MAX_OPENING", "Endpoint", "Handler", "Options", "WebSocket", "WebSocketServer", "connect", "serve"]
@@ -36,6 +36,9 @@ MAX_OPENING = 1_000
 """Sockets whose handshake is not done. Each holds at most `HEADER_BYTES` and what was read last, and a descriptor for
 `open_timeout`. Above that the oldest is cut: a handshake takes milliseconds, and who has taken longest is the least
 likely to be one."""
+
+TLS_HELLO = b"\x16\x03"
+"""How a client of TLS begins: a record of the type handshake, of version 3.x (RFC 8446 §5.1). No HTTP does."""
 
 Handler = Callable[[WebSocket], Awaitable[None]]
 """Talks to one client; when it returns, the connection is closed with 1000."""
@@ -51,10 +54,12 @@ class WebSocketServer:
         self._handlers: set[asyncio.Task[None]] = set()
         self._opening: dict[_ServerSide, None] = {}  # whose handshake is not done, the oldest first
         self._server: Acceptor = None  # type: ignore[assignment]  # set by start
+        self._scheme = "ws"
 
-    async def start(self, listener: socket.socket) -> None:
-        """Accept connections on a socket that listens."""
-        self._server = await accept(lambda: _ServerSide(self), listener)
+    async def start(self, listener: socket.socket, ssl: tls.SSLContext | None = None) -> None:
+        """Accept connections on a socket that listens; with a context, those with TLS."""
+        self._scheme = "ws" if ssl is None else "wss"
+        self._server = await accept(lambda: _ServerSide(self), listener, tls=ssl)
 
     @property
     def port(self) -> int:
@@ -63,8 +68,8 @@ class WebSocketServer:
 
     @property
     def url(self) -> str:
-        """Where it listens: ``ws://127.0.0.1:PORT``."""
-        return f"ws://127.0.0.1:{self.port}"
+        """Where it listens: ``ws://127.0.0.1:PORT``, with TLS ``wss://127.0.0.1:PORT``."""
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     async def close(self, timeout_s: float = 1.0) -> None:
         """Accept no more, close every connection with 1001, and wait until the handlers have ended.
@@ -135,6 +140,9 @@ class Endpoint:
     headers: Iterable[tuple[str, str]] = ()
     """Fields to add to the response of the handshake."""
 
+    def __post_init__(self) -> None:
+        refuse_no_handler(self.handler)
+
     def __str__(self) -> str:
         return f"WebSocket handler {getattr(self.handler, '__name__', type(self.handler).__name__)}"
 
@@ -145,9 +153,15 @@ class Endpoint:
         return server.close
 
 
-@asynccontextmanager
+@block("async with serve(handler) as server:")
 async def serve(
-    handler: Handler, host: str = "127.0.0.1", port: int = 0, *, origins: Collection[str] | None = None, **options: Any
+    handler: Handler,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    origins: Collection[str] | None = None,
+    ssl: tls.SSLContext | None = None,
+    **options: Any,
 ) -> AsyncIterator[WebSocketServer]:
     """Run a server for the length of an ``async with`` block.
 
@@ -156,69 +170,20 @@ async def serve(
         host: the address to listen on.
         port: the port; 0 takes a free one.
         origins: the Origins that browsers may connect from; None for any.
+        ssl: a server's context, with its certificate: then it speaks TLS.
         options: the fields of `Options`, by name.
 
     Raises:
         OSError: the port is taken.
     """
+    endpoint = Endpoint(handler, Options(**options), origins)
     listener = socket.create_server((host, port))
-    server = WebSocketServer(Endpoint(handler, Options(**options), origins))
-    await server.start(listener)
+    server = WebSocketServer(endpoint)
+    await server.start(listener, ssl)
     try:
         yield server
     finally:
         await server.close()
-
-
-@asynccontextmanager
-async def connect(
-    url: str, *, origin: str | None = None, headers: Mapping[str, str] | None = None, **options: Any
-) -> AsyncIterator[WebSocket]:
-    """A client's connection for the length of an ``async with`` block.
-
-    Args:
-        url: ``ws://host:port/path?query``.
-        origin: the Origin to name, as a browser would.
-        headers: fields to add to the request.
-        options: the fields of `Options`, by name.
-
-    Raises:
-        UsageError: the URL is no ws:// URL.
-        HandshakeError: the server refused, or did not answer as it has to.
-        OSError: nobody listens there.
-        TimeoutError: the handshake took longer than `open_timeout`.
-    """
-    parts = urlsplit(url)
-    if parts.scheme != "ws" or not parts.hostname or parts.fragment:
-        raise UsageError(f"Expected a URL like ws://127.0.0.1:8000/path, got {url!r}.")
-    settings = Options(**options)
-    key = base64.b64encode(secrets.token_bytes(16)).decode()
-    request = handshake.upgrade_request(
-        parts.netloc.rpartition("@")[2],
-        (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
-        key,
-        origin=origin,
-        subprotocols=settings.subprotocols,
-        deflate=settings.deflate,
-        headers=(headers or {}).items(),
-    )
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(settings.open_timeout):
-        _, client = await loop.create_connection(
-            lambda: _ClientSide(settings, request, key), parts.hostname, parts.port or 80
-        )
-        assert client.opening is not None
-        try:
-            await client.opening
-        except BaseException:
-            client.abort()
-            raise
-        finally:
-            client.opening = None  # it holds the exception, whose traceback holds this frame, and so the client
-    try:
-        yield client
-    finally:
-        await client.close()
 
 
 class _ServerSide(WebSocket):
@@ -238,6 +203,8 @@ class _ServerSide(WebSocket):
     def handshake_received(self, data: bytes) -> None:
         endpoint = self.server.endpoint
         try:
+            if data.startswith(TLS_HELLO):  # it has no end of a head, and its client waits for an answer
+                raise HandshakeError("expected HTTP, got TLS: connect with ws://", rule="RFC 6455 §3")
             head = self._head.add(data)
             parsed = None if head is None else handshake.parse_request(head)
             if parsed is None:
@@ -281,57 +248,3 @@ class _ServerSide(WebSocket):
         self.closed = Closed(int(CloseCode.ABNORMAL), str(error), clean=False)
         self._write(bytes(self.response))
         self.linger()
-
-
-class _ClientSide(WebSocket):
-    """A connection as the client has it."""
-
-    def __init__(self, options: Options, request: Request, key: str) -> None:
-        super().__init__(options)
-        self.request = request
-        self.opening: asyncio.Future[None] | None = self._loop.create_future()
-        """Done with the handshake; None once somebody has waited for it."""
-        self._key = key
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        assert self.request is not None
-        self._write(bytes(self.request))
-
-    def handshake_received(self, data: bytes) -> None:
-        try:
-            head = self._head.add(data)
-            parsed = None if head is None else handshake.parse_response(head)
-            if parsed is None:
-                return
-            response, rest = parsed
-            upgrade = handshake.check_response(
-                response, self._key, subprotocols=self.options.subprotocols, deflate=self.options.deflate
-            )
-        except HandshakeError as error:
-            self._open(error)
-            self._transport.close()
-            return
-        self._open(None)
-        self._begin(upgrade, rest, lambda: os.urandom(4))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._open(HandshakeError("the server closed the connection instead of answering", rule="RFC 6455 §4.1"))
-        super().connection_lost(error)
-
-    def _open(self, error: HandshakeError | None) -> None:
-        """The handshake has ended, one way or the other; the first word counts."""
-        if self.opening is None or self.opening.done():
-            return
-        if error is None:
-            self.opening.set_result(None)
-        else:
-            self.opening.set_exception(error)
-
-    def close_transport(self, closed: Closed) -> None:
-        """The server closes TCP first, so that the port's TIME_WAIT is its own (RFC 6455 §7.1.1); not for ever."""
-        if closed.clean and self.options.close_timeout is not None:
-            self._outbox.flush()
-            self._patience = self._loop.call_later(self.options.close_timeout, self._transport.close)
-        else:
-            self.linger()

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from rtlab.chat.stores.protocols import Page, Record, Saved, position
+from rtlab.chat.stores.protocols import Page, Record, Saved, position, spelled
 
 __all__ = [
     "HISTORY_BYTES",
@@ -83,20 +83,19 @@ class MemoryHistory:
         self._rooms: dict[str, _Room] = {}
         self._size = 0
         self._last = (int(clock() * 1000), 0)
-        """The newest offset of all rooms. A room that was dropped and comes again goes on after it."""
+        """The newest offset that was given."""
+        self._dropped = self._last
+        """All that came after this is either here, or was evicted from a room that is here."""
 
     async def append(self, room: str, record: Record, user: str) -> tuple[Record, bool]:
         """As `History` says."""
         kept = self._rooms.get(room)
         if kept is None:
-            kept = self._rooms[room] = _Room(self._last)
+            kept = self._rooms[room] = _Room(self._dropped)
         key = _key(user, record["clientId"]) if "clientId" in record else None
         if key is not None and (first := kept.by_client.get(key)):
             return _record(first), False
-        # milliseconds of the clock, and a number where one millisecond has several or the clock went back
-        now = int(self._clock() * 1000)
-        self._last = (now, 0) if now > self._last[0] else (self._last[0], self._last[1] + 1)
-        new = _Kept(self._last, _packed(dict(record)), key)
+        new = _Kept(self._next(), _packed(dict(record)), key)
         kept.records.append(new)
         if key is not None:
             kept.by_client[key] = new
@@ -114,16 +113,20 @@ class MemoryHistory:
     async def last(self, room: str, count: int) -> Page:
         """As `History` says."""
         kept = self._rooms.get(room)
-        return Page([_record(each) for each in list(kept.records)[-count:]] if kept else [], 0, True)
+        found = list(kept.records)[-count:] if kept else []
+        return Page([_record(each) for each in found], 0, False, spelled(found[-1].offset if found else self._next()))
 
     async def after(self, room: str, offset: str, count: int) -> Page:
         """As `History` says."""
         kept, place = self._rooms.get(room), position(offset)
-        if kept is None:
-            return Page([], 0, False)  # what was here is forgotten, or never was: nobody knows
-        found = [each for each in kept.records if each.offset > place]
-        complete = place >= kept.floor and len(found) <= count
-        return Page([_record(each) for each in found[:count]], len(found), complete)
+        floor = kept.floor if kept else self._dropped
+        lost = place < floor
+        if place > self._last:  # not one of ours: the clock went back in a restart
+            place, lost = (0, 0), True
+        found = [each for each in kept.records if each.offset > place] if kept else []
+        page = found[:count]
+        end = page[-1].offset if page else self._next() if lost else place
+        return Page([_record(each) for each in page], len(found), lost, spelled(end), spelled(floor))
 
     async def holds(self, room: str) -> bool:
         """As `History` says."""
@@ -132,7 +135,16 @@ class MemoryHistory:
     async def drop(self, room: str) -> None:
         """As `History` says."""
         kept = self._rooms.pop(room, None)
-        self._size -= kept.size if kept is not None else 0
+        if kept is not None:
+            self._size -= kept.size
+            self._dropped = max(self._dropped, kept.records[-1].offset)
+
+    def _next(self) -> tuple[int, int]:
+        """An offset that nothing has yet: milliseconds of the clock, and a number where one millisecond has several or
+        the clock went back."""
+        now = int(self._clock() * 1000)
+        self._last = (now, 0) if now > self._last[0] else (self._last[0], self._last[1] + 1)
+        return self._last
 
     def _evict(self, room: _Room) -> None:
         old = room.records.popleft()
@@ -150,7 +162,7 @@ def _key(user: str, client_id: str) -> bytes:
 
 def _record(kept: _Kept) -> dict[str, Any]:
     record: dict[str, Any] = json.loads(kept.packed)
-    return {**record, "offset": f"{kept.offset[0]}-{kept.offset[1]}"}
+    return {**record, "offset": spelled(kept.offset)}
 
 
 def _packed(value: object) -> bytes:

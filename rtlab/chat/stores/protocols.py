@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-__all__ = ["History", "Page", "Record", "Saved", "Sessions", "position"]
+__all__ = ["History", "Page", "Record", "Saved", "Sessions", "position", "spelled"]
 
 Record = Mapping[str, Any]
 """A message as clients get it: {id, username, text, room, timestamp, offset, clientId?}."""
@@ -27,9 +27,18 @@ class Page:
     records: list[Record]
     """The messages, oldest first."""
     missed: int
-    """How many are known that came after the offset that was asked for; 0 where none was."""
-    complete: bool
-    """Whether `records` is all that came after that offset, with nothing evicted or forgotten between."""
+    """How many messages after the given offset the store still has, these included; 0 where no offset was given."""
+    lost: bool
+    """Whether messages after the given offset are gone, or may be: evicted, forgotten, or from before a restart."""
+    offset: str
+    """Where it ends. Whoever asks for what came after this one misses nothing, also where there are no messages."""
+    floor: str = ""
+    """What came after this is here; before it, messages may be gone. Only where an offset was given."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether `records` is all that came after the given offset: no further page, and nothing lost."""
+        return not self.lost and len(self.records) >= self.missed
 
 
 class History(Protocol):
@@ -64,6 +73,11 @@ def position(offset: str) -> tuple[int, int]:
     """An offset as what can be compared."""
     milliseconds, _, number = offset.partition("-")
     return int(milliseconds), int(number)
+
+
+def spelled(place: tuple[int, int]) -> str:
+    """What can be compared, as an offset."""
+    return f"{place[0]}-{place[1]}"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 // What happens when: the rooms that one is in, joining them, coming back to them, and what the server says meanwhile.
 // It must not know the document; `view` is told what has changed.
 
-import { Outbox } from "./outbox.js";
-import { Room, compare } from "./room.js";
+import { OUTBOX_MESSAGES, Outbox } from "./outbox.js";
+import { Room } from "./room.js";
 import { Problem } from "./words.js";
 
 /** Milliseconds that somebody is shown as typing. */
@@ -11,12 +11,13 @@ const TYPING_SHOWN_MS = 3_000;
 const TYPING_SENT_MS = 2_000;
 /** The most messages that a join is answered with. */
 const PAGE = 50;
-/** How often a join is tried that comes too fast after others, and the milliseconds between. */
+/** How often a join is tried that cannot be done just now, and the milliseconds between. */
 const JOINS = 8;
+const PASSING = ["rate_limited", "unavailable", "draining", "server_error", "timeout"];
 const SLOWER_MS = 1_000;
 
-const LOST = "The server does not know any more what was said while you were away: messages may be missing here.";
-const MUCH = "Much was said while you were away: if it was more than the server keeps, messages are missing here.";
+const LOST = "The server no longer has all that was said while you were away: messages may be missing here.";
+const MISSED = "The server has missed messages and no longer has them: some may be missing here.";
 
 export class Chat {
   /** By name, in the order in which they were joined. */
@@ -85,8 +86,15 @@ export class Chat {
     this.#view.state(room);
   }
 
+  /** Say something, once one is there. Gives whether there is a place for it among what waits. */
   say(room, text) {
+    const waiting = [...this.rooms.values()].reduce((sum, each) => sum + each.pending.length, 0);
+    if (waiting >= OUTBOX_MESSAGES) {
+      this.#view.problem(new Problem("outbox_full"), room);
+      return false;
+    }
     this.outbox.add(room, text);
+    return true;
   }
 
   typed(room) {
@@ -127,7 +135,9 @@ export class Chat {
     if (!room) return; // one that we have just left
     if (name === "chat:message") {
       this.#place(room, payload, true);
-      if (room.state === "in") room.upTo = room.newest();
+      if (room.state === "in") room.follow(payload.offset);
+    } else if (name === "chat:lost") {
+      if (room.state === "in") this.#lost(room, payload.offset);
     } else if (name === "chat:userJoined") {
       room.members = [...room.members, payload.username].sort();
       this.#view.people(room);
@@ -160,7 +170,6 @@ export class Chat {
       const there = room.upTo === null ? this.#enterNew(room, wanted) : this.#catchUp(room, wanted);
       if (!(await there)) return;
       room.state = "in";
-      room.upTo = room.newest();
     } catch (problem) {
       if (!wanted() || problem.code === "gone") return;
       if (!room.entered) {
@@ -175,29 +184,29 @@ export class Chat {
   }
 
   async #enterNew(room, wanted) {
-    const { history } = await this.#join(room, room.name, wanted);
+    const { answer, history } = await this.#join(room, room.name, wanted);
     if (!wanted()) return false;
     if (history.length >= PAGE) room.older = true;
-    for (const message of history) this.#place(room, message, room.entered === true);
+    for (const message of history) this.#place(room, message, false);
+    room.upTo = answer.offset; // also where there are no messages: what is said while we are away comes after it
     room.entered = true;
     return true;
   }
 
-  /** Page by page, from the last message that we have. */
+  /**
+   * Page by page, from where nothing is missing. Only a page moves that mark: live messages come meanwhile, and if one of
+   * them moved it and the connection broke, the pages before that message would never be asked for.
+   */
   async #catchUp(room, wanted) {
-    for (let first = true; ; first = false) {
+    for (;;) {
       const after = room.upTo;
       const { answer, history } = await this.#join(room, { room: room.name, after }, wanted);
       if (!wanted()) return false;
-      if (first && !answer.complete) {
-        // more than one page, or more than there is? The answer is the same for both
-        const gap = room.addGap(after, answer.missed > history.length ? MUCH : LOST);
-        if (gap) this.#view.placed(room, gap, false);
-      }
+      if (answer.lost) this.#showGap(room, after, LOST);
       for (const message of history) this.#place(room, message, true);
-      if (history.length === 0 || history.length >= answer.missed) return true;
-      room.upTo = history.at(-1).offset;
-      if (compare(room.upTo, after) <= 0) return true; // a server that does not get on would keep us here for ever
+      room.upTo = answer.offset;
+      if (history.length >= answer.missed) return true;
+      if (answer.offset === after) return true; // a server that does not get on would keep us here for ever
     }
   }
 
@@ -211,11 +220,22 @@ export class Chat {
         this.#view.people(room);
         return { answer, history: this.#history };
       } catch (problem) {
-        if (problem.code !== "rate_limited" || attempt === JOINS) throw problem;
+        if (!PASSING.includes(problem.code) || attempt === JOINS || !wanted()) throw problem;
       }
       await new Promise((resolve) => setTimeout(resolve, SLOWER_MS));
       if (!wanted()) throw new Problem("gone");
     }
+  }
+
+  /** The server itself has missed what was said up to there, and the history no longer has it. */
+  #lost(room, offset) {
+    this.#showGap(room, room.upTo, MISSED);
+    room.upTo = offset;
+  }
+
+  #showGap(room, after, sentence) {
+    const gap = room.addGap(after, sentence);
+    if (gap) this.#view.placed(room, gap, false);
   }
 
   #place(room, message, fresh) {
@@ -238,7 +258,6 @@ export class Chat {
     const { clientId, text } = entry;
     const timestamp = Number(offset.split("-")[0]);
     this.#place(room, { id, offset, clientId, text, timestamp, room: room.name, username: this.#username }, false);
-    if (room.state === "in") room.upTo = room.newest();
   }
 
   #stopsTyping(room, username) {

@@ -11,7 +11,7 @@ export class Composer {
   #input = byId("text");
   #actions;
 
-  /** @param actions  `send(text)`, and `typed()` when something is being written */
+  /** @param actions  `send(text)`, which gives whether it was taken, and `typed()` when something is being written */
   constructor(actions) {
     this.#actions = actions;
     this.#form.addEventListener("submit", (event) => {
@@ -54,8 +54,7 @@ export class Composer {
   #send() {
     const text = tidyText(this.text);
     if (!text) return;
-    this.text = "";
-    this.#actions.send(text);
+    if (this.#actions.send(text)) this.text = "";
   }
 
   #grow() {

@@ -12,6 +12,14 @@ const AGAIN_MS = 1_000;
 const AGAIN_MAX_MS = 15_000;
 /** A connection that has lasted so long, in milliseconds, was a good one: the next attempt waits no longer for it. */
 const STEADY_MS = 30_000;
+/** Milliseconds before its end at which a token is replaced; of one that lasts less than 4 minutes, this part is kept. */
+const REFRESH_MS = 60_000;
+const REFRESH_SHARE = 0.25;
+/** Milliseconds between attempts to replace it: a quarter of what is left, within these. */
+const REFRESH_AGAIN_MS = 500;
+const REFRESH_AGAIN_MAX_MS = 15_000;
+/** The most milliseconds that a browser waits. (It would take more for none.) */
+const LONGEST_MS = 2 ** 31 - 1;
 /** Milliseconds that the script of Socket.IO's client has to arrive. */
 const LIBRARY_MS = 8_000;
 
@@ -44,6 +52,7 @@ export class Connection {
   #attempt = 0;
   #renewed = false;
   #timer = 0;
+  #refreshTimer = 0;
   #closed = false;
 
   constructor(io, credentials, hears) {
@@ -76,6 +85,7 @@ export class Connection {
   close() {
     this.#closed = true;
     clearTimeout(this.#timer);
+    clearTimeout(this.#refreshTimer);
     this.#socket.disconnect();
   }
 
@@ -114,7 +124,29 @@ export class Connection {
     this.#renewed = false;
     this.#attempt = 0;
     this.#connectedAt = performance.now();
+    this.#refreshIn(this.#credentials.left - Math.min(REFRESH_MS, this.#credentials.left * REFRESH_SHARE));
     this.#hears.state("connected", 0);
+  }
+
+  #refreshIn(milliseconds) {
+    clearTimeout(this.#refreshTimer);
+    if (!this.#credentials.renewable || !Number.isFinite(milliseconds)) return;
+    const wait = Math.min(Math.max(milliseconds, REFRESH_AGAIN_MS), LONGEST_MS);
+    this.#refreshTimer = setTimeout(() => this.#refresh(this.#number), wait);
+  }
+
+  /** Show the server a newer token before the old one ends. If that fails until then, the next connection shows one. */
+  async #refresh(number) {
+    let next;
+    try {
+      await this.#credentials.renew();
+      if (!this.connected || number !== this.#number) return; // the next connection shows it
+      await this.ask("token:refresh", this.#credentials.token);
+      next = this.#credentials.left - Math.min(REFRESH_MS, this.#credentials.left * REFRESH_SHARE);
+    } catch {
+      next = Math.min(this.#credentials.left * REFRESH_SHARE, REFRESH_AGAIN_MAX_MS);
+    }
+    if (this.connected && number === this.#number) this.#refreshIn(next);
   }
 
   #retrying(attempt) {
@@ -123,6 +155,7 @@ export class Connection {
   }
 
   #disconnected(reason) {
+    clearTimeout(this.#refreshTimer);
     if (this.#closed || reason === "io client disconnect") return;
     this.#retrying(0);
     if (performance.now() - this.#connectedAt > STEADY_MS) this.#endings = 0;

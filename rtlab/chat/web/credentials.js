@@ -12,6 +12,7 @@ const KEPT_NAME = "rtlab.chat.name";
 /** What one signs in with. */
 export class Credentials {
   #name;
+  #endsAt = Infinity;
 
   /**
    * @param {string} token  a JSON Web Token. It is read for its name only; whether it is true is the server's business.
@@ -19,10 +20,10 @@ export class Credentials {
    */
   constructor(token, name = null) {
     const claims = read(token);
-    this.token = token;
     this.user = claims.sub;
     this.username = claims.username;
     this.#name = name;
+    this.#take(token);
   }
 
   /** Sign in by name, as a server for trying out allows. */
@@ -40,9 +41,24 @@ export class Credentials {
     return this.#name !== null;
   }
 
+  /** Milliseconds until the token ends, as far as it says so. */
+  get left() {
+    return this.#endsAt - performance.now();
+  }
+
   /** Get a fresh token. */
   async renew() {
-    this.token = await fetchToken(this.#name);
+    this.#take(await fetchToken(this.#name));
+  }
+
+  #take(token) {
+    this.token = token;
+    const { exp, iat } = read(token);
+    const now = Date.now() / 1000;
+    const whole = exp - (iat ?? now);
+    const left = exp - now;
+    const seconds = left > 0 && left <= whole ? left : whole; // the server accepts it, so else the clock here is wrong
+    this.#endsAt = Number.isFinite(seconds) ? performance.now() + 1000 * seconds : Infinity;
   }
 }
 
@@ -93,7 +109,7 @@ function read(token) {
     const [, body] = token.split(".");
     const bytes = Uint8Array.from(atob(body.replaceAll("-", "+").replaceAll("_", "/")), (each) => each.charCodeAt(0));
     const claims = JSON.parse(new TextDecoder().decode(bytes));
-    return { sub: String(claims.sub), username: String(claims.username) };
+    return { ...claims, sub: String(claims.sub), username: String(claims.username) };
   } catch {
     throw new Problem("refused", "This is no token: expected three parts with dots between them");
   }

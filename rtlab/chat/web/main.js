@@ -56,8 +56,9 @@ const conversation = new Conversation({
 });
 const composer = new Composer({
   send: (text) => {
-    chat.say(chat.current, text);
+    if (!chat.say(chat.current, text)) return false;
     conversation.toEnd();
+    return true;
   },
   typed: () => chat.typed(chat.current),
 });

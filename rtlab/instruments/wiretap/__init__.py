@@ -2,6 +2,7 @@
 
 ../relay.py         two sockets: bytes come in, are shown to the tap, then go out as they came
 tap.py              the proxy: accepts connections and gives each a decoder; callers wait for rows here
+observing.py        stands between both, and says what the tap says itself: no server, no room, TLS
 decoding.py         one connection: gives the bytes of each direction to the reader of their protocol
 http_messages.py    reads requests, responses and event streams, until a handshake
 switching.py        checks the handshake and makes the frame readers that follow it

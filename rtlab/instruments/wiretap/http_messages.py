@@ -86,6 +86,11 @@ class HttpReader:
         self._streaming = False
 
     @property
+    def arriving(self) -> Request | Response | None:
+        """The head of the message whose body is arriving; None between messages, and in a head."""
+        return self._head
+
+    @property
     def unfinished(self) -> bytes:
         """The beginning of what has come of a message that is not whole."""
         return bytes(self._raw + self._buffer)

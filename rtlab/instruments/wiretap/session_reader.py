@@ -19,7 +19,7 @@ from rtlab.instruments.wiretap.sessions_seen import SessionSeen, SessionsSeen
 from rtlab.wire.engineio import SEPARATOR, EnginePacketType, Handshake, decode_packet
 from rtlab.wire.handshake import Request, Response
 
-__all__ = ["SessionReader"]
+__all__ = ["EngineQuery", "SessionReader", "engine_query"]
 
 PACKETS = 500
 """Packets of one payload that are read. A megabyte holds half a million, of which each takes 10 µs. The others are
@@ -27,11 +27,13 @@ counted."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Query:
+class EngineQuery:
     """What a request of Engine.IO says about itself."""
 
     transport: str
+    """"polling" or "websocket"."""
     sid: str
+    """The session's id; empty before there is one."""
     plain: bool
     """No Socket.IO: Engine.IO alone has a path of that name, unless somebody has chosen another one (Request path)."""
 
@@ -67,7 +69,7 @@ class SessionReader:
         return self._frame(row)
 
     def _request(self, row: Row, head: Request, *, whole: bool) -> Row:
-        query = _query(head)
+        query = engine_query(head)
         if query is None:
             return self._marked(row)
         session = self._named(query)
@@ -80,7 +82,7 @@ class SessionReader:
         return self._payload(row, session, whole=whole) if session is not None and head.method == "POST" else row
 
     def _response(self, row: Row, head: Response, request: Request, *, whole: bool) -> Row:
-        query = _query(request)
+        query = engine_query(request)
         if query is None:
             return self._marked(row)
         session = self._named(query)
@@ -120,7 +122,7 @@ class SessionReader:
             return row
         return replace(row, client_number=self.client, session=sid)
 
-    def _named(self, query: _Query) -> SessionSeen | None:
+    def _named(self, query: EngineQuery) -> SessionSeen | None:
         """The session that a request names."""
         return self._sessions.of(query.sid, self._connection, plain=query.plain) if query.sid else None
 
@@ -145,8 +147,8 @@ class SessionReader:
         return replace(row, packets=tuple(seen for seen, _ in read), problem=problem, note=more)
 
 
-def _query(head: Request) -> _Query | None:
-    """What is in the query; None if this is no request of Engine.IO."""
+def engine_query(head: Request) -> EngineQuery | None:
+    """What is in a request's query; None if this is no request of Engine.IO."""
     target = head.target
     if "EIO=4" not in target or head.method not in {"GET", "POST"}:
         return None
@@ -158,7 +160,7 @@ def _query(head: Request) -> _Query | None:
     transport = query.get("transport", [""])[0]
     if query.get("EIO") != ["4"] or transport not in {"polling", "websocket"} or "j" in query:  # j: JSONP
         return None
-    return _Query(transport, query.get("sid", [""])[0], "engine.io" in parts.path.lower())
+    return EngineQuery(transport, query.get("sid", [""])[0], "engine.io" in parts.path.lower())
 
 
 def _sid_offered(body: str | bytes | None) -> str:

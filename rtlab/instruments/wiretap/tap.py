@@ -7,6 +7,9 @@ Two promises. Bytes leave as they came, whatever they are: backpressure, half-cl
 on too. And what has gone through is recorded before it is passed on: whoever has received something finds it in
 `tap.transcript`, without waiting (or in its number of rows that are not kept any more: a recording is bounded).
 
+A server with TLS can be tapped too: clients speak to the tap without TLS, on loopback, and the tap speaks TLS to the
+server. Only in this do bytes leave other than they came; a half-closed connection cannot be passed on there.
+
 To read a flood of tiny messages takes longer than to send it. The tap reads it in turns with all its other connections,
 so it is the sender of the flood that waits: its bytes are passed on as fast as they are read.
 """
@@ -16,25 +19,28 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl as tls
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from typing import Protocol, cast
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from rtlab.errors import UsageError
-from rtlab.instruments.direction import Direction
 from rtlab.instruments.relay import Relay
+from rtlab.instruments.room import room_for
 from rtlab.instruments.transcript.labels import make_labels
 from rtlab.instruments.transcript.recording import Recording
 from rtlab.instruments.transcript.rows import Row
 from rtlab.instruments.transcript.transcript import Transcript
 from rtlab.instruments.turns import Turns
-from rtlab.instruments.wiretap.decoding import ConnectionDecoder, Meaning
+from rtlab.instruments.wiretap.decoding import Meaning
+from rtlab.instruments.wiretap.observing import ConnectionObserver, Refused
 from rtlab.instruments.wiretap.sessions_seen import SessionsSeen
 from rtlab.servers import registry
 from rtlab.servers.accepting import stop_accepting
-from rtlab.servers.hosting import HostedServer, listen
+from rtlab.servers.hosting import LOOPBACK, HostedServer, expect_port, listen
 from rtlab.servers.repeats import RepeatLog
+from rtlab.servers.tls import Trust, client_context
+from rtlab.servers.unawaited import awaited, block
 
 __all__ = ["DEADLINE_S", "Tap", "start_tap", "tap"]
 
@@ -45,6 +51,8 @@ CONNECTIONS = 400
 less, a quarter of that. Who comes then is reset at once, and the log says so once in a while."""
 DEADLINE_S = 5.0
 """Seconds that `wait_for` and `seen` wait for what a lesson says will come."""
+SCHEMES = {"http": ("http", 80), "ws": ("http", 80), "https": ("https", 443), "wss": ("https", 443)}
+"""Of each URL that can be tapped, the scheme of HTTP and the port that is meant where none is named."""
 LOOK_S, LOOKING = 0.001, 0.1
 """Seconds that a look at the transcript may take in every turn of the loop, for those who wait. Where it takes longer,
 because rows have come by the thousand, looks get this part of the time, and some changes are not looked at."""
@@ -61,11 +69,20 @@ class HasUrl(Protocol):
 class Tap(HostedServer):
     """A proxy that listens on a port of its own. Made by `rtlab.tap` and `rtlab.start_tap`."""
 
-    def __init__(self, listener: socket.socket, target: str, host: str, port: int, recording: Recording) -> None:
+    def __init__(
+        self,
+        listener: socket.socket,
+        target: str,
+        host: str,
+        port: int,
+        recording: Recording,
+        ssl: tls.SSLContext | None = None,
+    ) -> None:
         super().__init__(listener.getsockname()[1], f"in front of {target}", self._end)
         self.target = target
-        """The server's URL."""
+        """The server's URL; it begins with https:// where the tap speaks TLS to it."""
         self._address = host, port
+        self._tls = ssl
         self.recording = recording
         self.meaning: Meaning | None = None
         """Says what a row means in a protocol above."""
@@ -73,7 +90,7 @@ class Tap(HostedServer):
         """The Engine.IO sessions that it has seen."""
         self._relays: set[Relay] = set()
         self._turns = Turns()
-        self._room = _room()
+        self._room = room_for(CONNECTIONS)
         self._refused = RepeatLog(logger)
         self._accepted = 0
         self._waiting: dict[asyncio.Future[Transcript], Callable[[Transcript], object]] = {}
@@ -92,6 +109,7 @@ class Tap(HostedServer):
         """How many are open."""
         return len(self._relays)
 
+    @awaited("transcript = await tap.wait_for(…)")
     async def wait_for(self, predicate: Callable[[Transcript], object], within_s: float = DEADLINE_S) -> Transcript:
         """Wait until the transcript is as you want it; gives that transcript.
 
@@ -120,6 +138,7 @@ class Tap(HostedServer):
         finally:
             del self._waiting[future]
 
+    @awaited("transcript = await tap.seen(…)")
     async def seen(self, rows: int, within_s: float = DEADLINE_S) -> Transcript:
         """Wait until that many rows have been recorded; gives the transcript.
 
@@ -129,7 +148,9 @@ class Tap(HostedServer):
         return await self.wait_for(lambda transcript: len(transcript) + transcript.dropped >= rows, within_s)
 
     def __repr__(self) -> str:
-        return f"<Tap {self.url} in front of {self.target}, {'running' if self.running else 'stopped'}>"
+        return (
+            f"<Tap http://{LOOPBACK}:{self.port} in front of {self.target}, {'running' if self.running else 'stopped'}>"
+        )
 
     async def listen(self, listener: socket.socket, meaning: Meaning | None) -> None:
         """Begin to accept connections. For `start_tap`."""
@@ -143,9 +164,9 @@ class Tap(HostedServer):
                 logging.WARNING, "tap full", "The tap on port %d has %d connections open and takes no more.",
                 self.port, self._room,
             )  # fmt: skip
-            return _Refused()
+            return Refused()
         self._accepted += 1
-        relay = Relay(_Observer(self, self._accepted), self._address, self._turns)
+        relay = Relay(ConnectionObserver(self, self._accepted), self._address, self._turns, self._tls)
         self._relays.add(relay)
         return relay.client
 
@@ -201,41 +222,7 @@ class Tap(HostedServer):
                     future.set_exception(error)
 
 
-class _Refused(asyncio.Protocol):
-    """A connection for which there is no room."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast(asyncio.Transport, transport).abort()
-
-
-class _Observer:
-    """What a relay tells goes to the decoder of its connection."""
-
-    def __init__(self, tap: Tap, connection: int) -> None:
-        self._tap = tap
-        self._decoder = ConnectionDecoder(connection, tap.record, tap.meaning, tap.sessions)
-        self.portion = self._decoder.portion
-        self.receive = self._decoder.receive
-        self.end = self._decoder.end
-        self.left_over = self._decoder.left_over
-
-    def refusal(self, problem: str) -> bytes | None:
-        """What the tap says where there is no server: to HTTP once the request is whole, nothing to others."""
-        where = urlsplit(self._tap.target).netloc
-        if self._decoder.waiting:
-            self._decoder.tell_end(Direction.TO_CLIENT, f"no server on {where}: {problem}")
-            return _bad_gateway(f"The tap cannot reach the server on {where}: {problem}. Is it running?\n")
-        if self._decoder.is_http:
-            return None
-        self._decoder.tell_end(Direction.TO_CLIENT, f"no server on {where}: {problem}")
-        return b""
-
-    def gone(self, relay: Relay) -> None:
-        """The connection is over."""
-        self._decoder.finish()
-        self._tap.gone(relay)
-
-
+@awaited("tap = await rtlab.start_tap(…)", "async with rtlab.tap(…) as tap:")
 async def start_tap(
     server: str | HasUrl,
     *,
@@ -244,6 +231,7 @@ async def start_tap(
     labels: Mapping[str, str] | None = None,
     on_row: Callable[[Row], None] | None = None,
     on_final: Callable[[Row], None] | None = None,
+    ssl: Trust = None,
     name: str | None = None,
 ) -> Tap:
     """Put a tap in front of a server, until `await tap.stop()`, over as many cells as you like.
@@ -259,18 +247,25 @@ async def start_tap(
         labels: more of what differs from run to run: ``{"ORDER": r"order (\\d+)"}`` shows ORDER-1 for the first number.
         on_row: called with each row as it is seen.
         on_final: called with each row once its place in the transcript is certain.
+        ssl: whom to trust where the server's URL begins with https:// or wss://: the path of a CA's certificate in PEM,
+            an `ssl.SSLContext`, or None for the CAs that this machine trusts. Clients speak to the tap without TLS.
         name: replaces whatever was started under the same name, instead of by the same cell.
 
     Raises:
-        UsageError: the URL is none that can be tapped, or the port is taken.
+        UsageError: the URL is none that can be tapped, the port is taken, or there is no CA at that path.
     """
+    expect_port(port)
     target, host, server_port = _parse(server)
+    encrypted = target.startswith("https:")
+    if ssl is not None and not encrypted:
+        raise UsageError(f"ssl= is for a server with https:// or wss://, and {target} has no TLS.")
+    context = client_context(ssl, urlsplit(target).netloc) if encrypted else None
     async with registry.opening(name) as register:
         listener = listen(port)
         try:
             known = {("PORT", str(listener.getsockname()[1])): "TAP", ("PORT", str(server_port)): "SERVER"}
             recording = Recording(make_labels(labels, known), on_row=on_row, on_final=on_final)
-            made = Tap(listener, target, host, server_port, recording)
+            made = Tap(listener, target, host, server_port, recording, context)
             await made.listen(listener, meaning)
         except BaseException:
             listener.close()
@@ -279,31 +274,22 @@ async def start_tap(
     return made
 
 
-@asynccontextmanager
+@block("async with rtlab.tap(…) as tap:", "tap = await rtlab.start_tap(…)")
 async def tap(
     server: str | HasUrl,
     *,
     port: int = 0,
     meaning: Meaning | None = None,
     labels: Mapping[str, str] | None = None,
+    ssl: Trust = None,
     name: str | None = None,
 ) -> AsyncIterator[Tap]:
     """A tap for the length of an ``async with`` block; its transcript stays. Arguments and errors: see `start_tap`."""
-    made = await start_tap(server, port=port, meaning=meaning, labels=labels, name=name)
+    made = await start_tap(server, port=port, meaning=meaning, labels=labels, ssl=ssl, name=name)
     try:
         yield made
     finally:
         await made.stop()
-
-
-def _room() -> int:
-    """How many connections there is room for."""
-    try:
-        import resource
-    except ImportError:  # Windows, which has no such limit
-        return CONNECTIONS
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return CONNECTIONS if allowed == resource.RLIM_INFINITY else max(1, min(CONNECTIONS, allowed // 4))
 
 
 def _parse(server: str | HasUrl) -> tuple[str, str, int]:
@@ -314,19 +300,12 @@ def _parse(server: str | HasUrl) -> tuple[str, str, int]:
             f"Expected a server that rtlab.start gave, or a URL like 'http://127.0.0.1:8000'; got {server!r}."
         )
     parts = urlsplit(url if "://" in url else f"http://{url}")
-    if parts.scheme in {"https", "wss"}:
-        raise UsageError(f"{url} is encrypted: a tap sees only noise there. Put it where the traffic is plain.")
     try:
-        if parts.scheme not in {"http", "ws"} or not parts.hostname:
+        scheme, usual = SCHEMES[parts.scheme]
+        if not parts.hostname:
             raise ValueError
-        host, port = parts.hostname, parts.port or 80
-    except ValueError:
+        host, port = parts.hostname, parts.port or usual
+    except (ValueError, KeyError):
         raise UsageError(f"Expected a URL like 'http://127.0.0.1:8000', got {url!r}.") from None
     shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{port}", host, port
-
-
-def _bad_gateway(text: str) -> bytes:
-    body = text.encode()
-    head = f"HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n"
-    return f"{head}Connection: close\r\n\r\n".encode() + body
+    return f"{scheme}://{shown}:{port}", host, port

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 from rtlab.errors import UsageError
-from rtlab.instruments.transcript.file import dump_head, dump_row, open_private
+from rtlab.instruments.transcript.file import SECRETS, dump_head, dump_row, open_private
 from rtlab.instruments.transcript.rows import Kind, Row
 from rtlab.instruments.wiretap.tap import start_tap
 from rtlab.servers.signals import until_signal
+from rtlab.servers.tls import Trust
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +37,7 @@ async def watch(
     *,
     port: int = 0,
     save: str | os.PathLike[str] | None = None,
+    ssl: Trust = None,
 ) -> int:
     """Put a tap in front of `url` and print each row until SIGINT or SIGTERM.
 
@@ -45,13 +47,14 @@ async def watch(
         port: of the tap; 0 takes a free one.
         save: a file for the transcript, which only its owner can read. It is written as the rows come, so all of them
             are in it.
+        ssl: whom to trust with https:// and wss://, as `start_tap` takes it.
 
     Returns:
         The exit status: 128 and the number of the signal, as shells have it; 1 if nobody reads what is printed any
         more, as with ``| head``.
 
     Raises:
-        UsageError: the URL cannot be tapped, the port is taken, or the file cannot be written.
+        UsageError: the URL cannot be tapped, the port is taken, the CA cannot be read, or the file not be written.
     """
     asked = until_signal()
     unread: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -68,11 +71,15 @@ async def watch(
 
     with contextlib.ExitStack() as stack:
         file = stack.enter_context(_open(save)) if save is not None else None
-        tap = await start_tap(url, port=port, on_row=on_row, on_final=_writer(file) if file is not None else None)
+        on_final = _writer(file) if file is not None else None
+        tap = await start_tap(url, port=port, on_row=on_row, on_final=on_final, ssl=ssl)
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
-            here = parts._replace(netloc=urlsplit(tap.url).netloc).geturl()
+            scheme = {"https": "http", "wss": "ws"}.get(parts.scheme, parts.scheme)  # the tap itself has no TLS
+            here = parts._replace(scheme=scheme, netloc=urlsplit(tap.url).netloc).geturl()
             _say(console, f"Connect to {here} instead of {parts.geturl()}. Ctrl-C ends this.", "bold")
+            if save is not None:
+                _say(console, f"{os.fspath(save)}: {SECRETS}", "yellow")
             ends: list[asyncio.Future[Any]] = [asked, unread]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             return 128 + asked.result() if asked.done() else 1
