@@ -14,16 +14,23 @@ async def handle(ws: ServerConnection, peers: set[Any]) -> None:
     The server speaks first: {"type": "welcome", "peer": "127.0.0.1:50123"}, with the client's own address and port.
     From then on the client is one of the peers. What it sends is answered:
 
-    - {"type": "echo", "data": 7} comes back as it is, to this client only. `data` may be any JSON value.
+    - {"type": "echo", "data": 7} comes back as it is, to this client only. `data` may be any JSON value, and as large
+      as it likes. An echo that has to wait delays its own client only, whose next message is taken after it: echoes
+      do not pile up for a client that asks and does not read.
     - {"type": "broadcast", "data": 7} goes to every peer, the sender included, as
       {"type": "broadcast", "from": "127.0.0.1:50123", "data": 7}, where "from" is the sender's address and port.
     - Anything else gets {"type": "error", "message": "…"} with a sentence of yours, and the connection lives on:
-      text that is no JSON, JSON that is no such object, a missing "data", a binary message.
+      text that is no JSON (NaN is none), JSON that is no such object, a missing "data", a binary message, JSON that
+      Python cannot read or write (nested too deeply, say), and a broadcast of more than `MAX_UNSENT` bytes.
 
-    A peer that does not read delays nobody else. What it has not read waits for it, in order and complete, up to
-    `MAX_UNSENT` bytes. A peer for which more would have to wait is cut off at once, without a closing handshake.
+    Other fields of a client's message are ignored.
 
-    When this function ends, for whatever reason, its client is no longer one of the peers.
+    A peer that does not read delays nobody else. Broadcasts that it has not read wait for it, in order and complete,
+    up to `MAX_UNSENT` bytes. A peer for which more would have to wait is cut off at once, without a closing
+    handshake.
+
+    When this function ends, for whatever reason, its client is no longer one of the peers, and nothing of yours
+    refers to its connection.
 
     Args:
         ws: the server's end of one WebSocket. The server calls this function for each client.

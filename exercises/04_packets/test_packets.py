@@ -7,11 +7,14 @@ your code does, never at how it is written.
 
 from __future__ import annotations
 
+import gc
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
+import socketio
 from websockets.asyncio.client import connect
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -19,9 +22,6 @@ import rtlab
 from rtlab.grading import check, expect
 from rtlab.wire.socketio import Decoder, PacketType, encode
 from rtlab.wire.socketio import Packet as WirePacket
-
-if TYPE_CHECKING:  # it takes half a second, and half of the checks do without
-    import socketio
 
 FORBIDDEN = {
     "rtlab.wire.socketio": "Chapter 04 reads simple packets; the protocol's document has the rest.",
@@ -32,9 +32,39 @@ FORBIDDEN = {
     "socketio.msgpack_packet": "",
 }
 
+DEMANDS = {
+    "a text with placeholders and then one binary message for each attachment": ("test_attachments", "test_a_server"),
+    "0 connect, 1 disconnect, 2 event, 3 ack, 4 connect error.": ("test_a_server", "test_namespaces"),
+    "With attachments it is still an event or an ack.": "test_attachments",
+    "What JSON and attachments say together; None if the packet carries nothing.": ("test_a_server", "test_events"),
+    "The number of the acknowledgement that is asked for, or given.": "test_acknowledgements",
+    "Turns the messages of one end of one Engine.IO WebSocket into Socket.IO packets.": "test_two_connections",
+    "Attachments belong to the packet that announced them.": ("test_attachments", "test_two_connections"),
+    "for each, at any depth": ("test_attachments", "test_placeholders"),
+    'an object with `"_placeholder": true` stands': "test_placeholders",
+    "0 is the one that comes first": "test_placeholders",
+    "The data of packets without attachments stays as it is.": "test_placeholders",
+    "A packet that announces 0 attachments is complete at once.": "test_placeholders",
+    "Engine.IO's own packets may come at any time and change nothing.": "test_engineio_in_between",
+    "Nothing is kept of a packet once it is complete.": "test_keeps_nothing",
+    "it has no known type (Engine.IO's 0 to 6, Socket.IO's 0 to 6)": "test_refuses_nonsense",
+    "or it announces attachments and does not say how many, as `45-[…]`": "test_refuses_attachments",
+    "it is not JSON where JSON has to be: events and acknowledgements always carry some.": "test_refuses_nonsense",
+    "NaN and Infinity are not JSON": "test_refuses_nonsense",
+    "what is nested too deeply for Python's `json` counts as none": "test_refuses_nonsense",
+    "it is binary and no attachment is missing": "test_refuses_attachments",
+    "it is another Socket.IO packet while one is missing": "test_refuses_attachments",
+    'a placeholder has a "num" that is no whole number': "test_refuses_attachments",
+    "True is no number. In `450-…` every placeholder is wrong. This is found when the text comes, before any "
+    "attachment.": "test_refuses_attachments",
+}
+"""What README.md and packets.py demand, and the checks that look at it."""
+
 Frame = str | bytes
 WITHIN_S = 4
 OPEN = '0{"sid":"session","upgrades":[],"pingInterval":25000,"pingTimeout":20000,"maxPayload":1000000}'
+KEPT = 200_000
+"""Bytes of each packet of `test_keeps_nothing`."""
 QUESTION_ID = 1000
 """The number by which the server of this file asks its first question."""
 
@@ -98,8 +128,6 @@ async def said_in_javascript(script: str) -> list[Frame]:
 
 async def said_in_python(talk: Callable[[socketio.AsyncClient], Awaitable[object]], **options: Any) -> list[Frame]:
     """All that python-socketio's client sends until it has done `talk`."""
-    import socketio
-
     async with door() as made:
         client = socketio.AsyncClient(handle_sigint=False, reconnection=False, **options)
         await client.connect(made.url, transports=["websocket"])
@@ -253,7 +281,10 @@ async def test_attachments(submission: Any) -> None:
     points=3,
     hints=(
         "Look at the JSON that this client sends. Which attachment belongs to the first placeholder in it?",
-        "Two members make a placeholder; one of them says which attachment. Which packets have attachments at all?",
+        (
+            "A placeholder's `_placeholder` is `true` (1 is not), and its packet announces attachments; its `num` says "
+            "which one belongs there."
+        ),
     ),
 )
 async def test_placeholders(submission: Any) -> None:
@@ -274,7 +305,13 @@ async def test_placeholders(submission: Any) -> None:
 
     frames = await said_in_python(talk, json=Sorted)
     expect.that("the client sorts", '"large":{"_placeholder":true,"num":1}' in str(frames), but=f"it sent {frames}")
+    frames += [
+        '451-["mixed",{"_placeholder":1,"num":0},{"_placeholder":"true","num":0},{"num":0},{"_placeholder":true,"num":0}]',
+        b"5",
+    ]
     reads(submission, frames, "a client that sorts its JSON")
+    none = outline(submission.Assembler().add('450-["none",{"num":0}]'))
+    expect("what `add` gives for '450-[\"none\"…'", none, equals=Packet(2, "/", ["none", {"num": 0}], None))
 
 
 @check(
@@ -286,8 +323,6 @@ async def test_placeholders(submission: Any) -> None:
 )
 async def test_a_server(submission: Any) -> None:
     """Read the other way: a server in Python opens, connects, refuses, pings, answers, and ends a connection."""
-    import socketio
-
     sio = socketio.AsyncServer(async_mode="aiohttp", namespaces=["/", "/shop"])
     sio.on("connect", lambda sid, environ, auth=None: False, namespace="/shop")
     sio.on("sum", lambda sid, *numbers: (sum(numbers), list(numbers)))
@@ -308,6 +343,20 @@ async def test_a_server(submission: Any) -> None:
                     break
     packets = reads(submission, [*frames[:2], "2", "6", *frames[2:]], "a server in Python")
     expect("the types of its packets", {packet.type for packet in packets}, equals={0, 1, 2, 3, 4})
+
+
+@check(
+    points=1,
+    hints=(
+        "The first character of a text is Engine.IO's type. Which of its types carry something of Socket.IO's?",
+        "Only 4, and what is binary, is Socket.IO's. All other known types give None, whatever follows the digit.",
+    ),
+)
+def test_engineio_in_between(submission: Any) -> None:
+    """Engine.IO's own packets, at rest and before each attachment; and attachments that look like packets."""
+    own = [OPEN, "1", "2", "2probe", "3", "3probe", "5", "6"]
+    text = '462-/shop,12[{"_placeholder":true,"num":1},{"_placeholder":true,"num":0}]'
+    reads(submission, [*own, text, *own, b"2", *own, b'42["hi"]', *own, '42["then"]'], "a client")
 
 
 @check(
@@ -334,29 +383,109 @@ def test_two_connections(submission: Any) -> None:
 
 
 @check(
-    points=2,
+    points=1,
     hints=(
-        "Go through the sentence on ValueError in the docstring. For which of its cases has your code a line?",
-        "`json.loads` and `int` raise it by themselves. An index that is too large, or negative, does not.",
+        "What does your assembler still hold when a packet has been given away? Look at each of its attributes.",
+        "With the last attachment, forget the packet and its attachments. Do not wait for the next packet to do so.",
     ),
 )
-def test_refuses_nonsense(submission: Any) -> None:
-    """Eleven conversations that cannot be right: each raises ValueError, at its last message or before."""
-    broken: dict[str, list[Frame]] = {
-        "an empty message": [""],
-        "text that is no packet": ["hello"],
-        "a type of Engine.IO that is unknown": ["7"],
-        "a type of Socket.IO that is unknown": ['47["hi"]'],
-        "JSON that is cut off": ['42["hi"'],
-        "a namespace and no JSON behind it, but words": ["42/shop,buy"],
-        "bytes that nobody has announced": ["40", b"bytes"],
-        "an attachment too many": ['451-["a",{"_placeholder":true,"num":0}]', b"1", b"2"],
-        "an event while an attachment is missing": ['451-["a",{"_placeholder":true,"num":0}]', '42["hi"]'],
-        "a placeholder for a second attachment of one": ['451-["a",{"_placeholder":true,"num":1}]', b"1"],
-        "a placeholder for attachment -1": ['451-["a",{"_placeholder":true,"num":-1}]', b"1"],
-    }
+def test_keeps_nothing(submission: Any) -> None:
+    """Packets of 200 kB, with attachments and without, go through one assembler, and it keeps none of them."""
+    assembler = submission.Assembler()
+    given, before = 0, 0
+    tracemalloc.start()
+    for size in (1, *[KEPT] * 3):
+        given += outline(assembler.add('451-["photo",{"_placeholder":true,"num":0}]')) is None
+        given += outline(assembler.add(bytes(size))) is not None
+        given += outline(assembler.add(f'42["text","{"x" * size}"]')) is not None
+        gc.collect()
+        before = before or tracemalloc.get_traced_memory()[0]  # after a first turn with small packets
+    kept = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    expect("how often `add` gave what was expected", given, equals=12)
+    claim = "an assembler keeps nothing of complete packets of 200 kB each"
+    expect.that(claim, kept < KEPT // 4, but=f"it holds {kept // 1000} kB")
+
+
+def refuses(submission: Any, broken: dict[str, list[Frame]]) -> None:
+    """Each of these conversations raises ValueError, at its last message or before."""
     for what, frames in broken.items():
         assembler = submission.Assembler()
         with expect.raises(f"{what}, {' and then '.join(map(shown, frames))},", ValueError):
             for frame in frames:
                 assembler.add(frame)
+
+
+@check(
+    points=2,
+    hints=(
+        "Go through the list on ValueError in the docstring. For which of its cases has your code a line?",
+        "`json.loads` and `int` refuse most by themselves, but not NaN or '٣'. Deep nesting raises a RecursionError.",
+    ),
+)
+def test_refuses_nonsense(submission: Any) -> None:
+    """Texts that cannot be right: each raises ValueError."""
+    deep = "[" * 100_000 + "]" * 100_000
+    broken = {
+        "an empty message": "",
+        "text that is no packet": "hello",
+        "a type of Engine.IO that is unknown": "7",
+        "a type of Engine.IO that is no digit": 'x2["hi"]',
+        "a message without a type of Socket.IO": "4",
+        "a type of Socket.IO that is unknown": '47["hi"]',
+        "a type that is no digit": '4x["hi"]',
+        "JSON that is cut off": '42["hi"',
+        "words behind the JSON": '42["hi"]oops',
+        "a second JSON behind the first": '42["hi"]["hi"]',
+        "an event without data": "42",
+        "an event without data, in a namespace": "42/shop,",
+        "an acknowledgement without data": "437",
+        "a binary event without data": "451-",
+        "a binary acknowledgement without data": "461-7",
+        "a namespace and no JSON behind it, but words": "42/shop,buy",
+        "NaN": '42["sum",NaN]',
+        "Infinity": '42["sum",[Infinity]]',
+        "minus Infinity": '42["sum",{"n":-Infinity}]',
+        "a negative number of an acknowledgement": '42-1["hi"]',
+        "a number in digits of another script": '42٣["hi"]',
+        "a number of attachments where the type has none": '421-["hi"]',
+        "100,000 brackets": f'42["a",{deep}]',
+        "100,000 brackets with an attachment": f'451-["a",{{"_placeholder":true,"num":0}},{deep}]',
+    }
+    refuses(submission, {what: [frame] for what, frame in broken.items()})
+
+
+@check(
+    points=2,
+    hints=(
+        "Which texts can be right while an attachment is missing? Which numbers are, for two attachments?",
+        "Check the type of each number and both bounds when the text comes: an index of -1 or True raises nothing.",
+    ),
+)
+def test_refuses_attachments(submission: Any) -> None:
+    """Attachments and placeholders that cannot be right raise ValueError; wrong numbers do at once."""
+    one = '451-["a",{"_placeholder":true,"num":0}]'
+    broken: dict[str, list[Frame]] = {
+        "bytes that nobody has announced": ["40", b"bytes"],
+        "bytes behind an announcement of none": ['450-["a"]', b"bytes"],
+        "an attachment too many": [one, b"1", b"2"],
+        "no number of attachments": ['45["a"]'],
+        "a dash and no number of attachments": ['45-["a"]'],
+        "a negative number of attachments": ['45-1-["a"]'],
+        "a number of attachments with a blank before it": [f"45 {one[2:]}"],
+        "bytes for a binary acknowledgement that is not announced": ['46["a"]', b"1"],
+    }
+    broken |= {
+        f"{text!r} while an attachment is missing": [one, text]
+        for text in ('42["hi"]', "40/shop,", "41", '431["ok"]', '44{"message":"no"}', one, "4")
+    }
+    refuses(submission, broken)
+    numbers = {"a third attachment of two": "2", "attachment -1": "-1", "attachment true": "true"}
+    numbers |= {"attachment null": "null", "attachment '0', a text": '"0"', "attachment 0.5": "0.5"}
+    for what, number in numbers.items():
+        refuses(submission, {f"a placeholder for {what}": [f'452-["a",[{{"_placeholder":true,"num":{number}}}]]']})
+    refuses(submission, {"a placeholder where no attachment is announced": [f"450{one[3:]}"]})
+    refuses(submission, {"a placeholder without a number": ['451-["a",{"_placeholder":true}]']})
+    refuses(
+        submission, {"a bad placeholder behind a good one": [f'{one[:-1]},{{"b":{{"_placeholder":true,"num":1}}}}]']}
+    )

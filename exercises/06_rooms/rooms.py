@@ -31,7 +31,11 @@ def register(sio: socketio.AsyncServer, may_join: Callable[[str, str], Awaitable
 
     Every event gets an ack, whatever comes with it, or nothing. Where it cannot be done, the ack is
     {"status": "error", "code": …} and nothing else happens. The code is "forbidden" where `may_join` says no,
-    "not_a_member" where only a member may, and "bad_request" for a bad name, a bad text (not a str), or another shape.
+    "not_a_member" where only a member may, and "bad_request" for a bad name, a bad text (not a str), or another shape,
+    two arguments for example.
+
+    Who hears of a change can rely on it: it has been made before anybody is told. Nothing is kept of a connection that
+    has ended, nor of a room's name without a member.
 
     Clients choose names freely, and whatever they choose is a room of the chat and nothing else. An id of a socket, on
     this server or on another, is a name like any other: who takes it for a room hears nothing that is sent to that
@@ -39,8 +43,9 @@ def register(sio: socketio.AsyncServer, may_join: Callable[[str, str], Awaitable
 
     Args:
         sio: the server; no handler but `connect` is on it.
-        may_join: `await may_join("Ada", "tea")` tells whether Ada may join "tea". That may take a while. If the
-            connection has ended meanwhile, it becomes no member, and nobody hears of it.
+        may_join: `await may_join("Ada", "tea")` tells whether Ada may join "tea". It is asked at each `chat:join`, and
+            that may take a while. Until it has said yes, the connection is no member. If the connection has ended
+            meanwhile, it becomes no member, and nobody hears of it. A member that joins again and is refused stays one.
     """
     raise NotImplementedError
 
@@ -55,6 +60,6 @@ async def send(sio: socketio.AsyncServer, sender: str | None, audience: Iterable
             set, a generator. It can be empty, and it can hold what is no room's name: that reaches nobody. Or
             `EVERYONE`.
         event: the event's name.
-        data: what goes with it, as one argument.
+        data: what goes with it, as one argument, whatever it is: None and a tuple, too.
     """
     raise NotImplementedError

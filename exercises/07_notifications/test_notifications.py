@@ -15,6 +15,47 @@ from socketio.exceptions import ConnectionRefusedError as Refusal
 
 import rtlab
 from rtlab.grading import check, expect
+from rtlab.grading.harness import ConnectionEnd, unregistered
+from rtlab.grading.kept import forgotten
+
+DEMANDS = {
+    "Two events come from clients, `subscribe` and `unsubscribe`.": "test_answers_with_topics",
+    "Each event has one argument, a list of topics": ("test_answers_with_topics", "test_answers_bad_topics"),
+    "with all the topics to which this client is subscribed now, sorted": "test_answers_with_topics",
+    "An empty list, subscribing again, and leaving what one is not subscribed to are no errors.": (
+        "test_answers_with_topics"
+    ),
+    "Topics are compared as they are: nothing is trimmed, and case counts.": "test_answers_with_topics",
+    "for anything else than one list of texts of 1 to `MAX_LENGTH` characters": "test_answers_bad_topics",
+    "for what would leave the client with more than `MAX_TOPICS`": "test_answers_bad_topics",
+    "The message is a sentence of yours.": "test_answers_bad_topics",
+    "An error changes nothing.": "test_answers_bad_topics",
+    "A subscription ends with the client's connection to this namespace": "test_a_subscription_ends_with_the_visit",
+    "the client may enter again over the same WebSocket": "test_a_subscription_ends_with_the_visit",
+    "Nothing is kept of clients that have left, or of topics without subscribers.": (
+        "test_a_subscription_ends_with_the_visit"
+    ),
+    "Two objects of this class, registered under two names, know nothing of each other.": (
+        "test_publishes_to_subscribers"
+    ),
+    '`auth` is an object whose "username" is a text that is not empty': "test_has_a_door_of_its_own",
+    "Everybody else is refused, whatever they sent instead.": "test_has_a_door_of_its_own",
+    'They get the message "Authentication required" and the data': "test_has_a_door_of_its_own",
+    "the name under which this object is registered": "test_has_a_door_of_its_own",
+    "Other namespaces of the same client are neither asked nor touched.": "test_has_a_door_of_its_own",
+    "to the clients that are subscribed to a topic: once to each, and to nobody else": (
+        "test_publishes_to_subscribers",
+        "test_publishes_while_clients_come_and_go",
+        "test_an_id_is_no_topic",
+    ),
+    "It has one argument, the payload with the topic added": "test_publishes_to_subscribers",
+    'A "topic" in the payload gives way to the real one.': "test_publishes_to_subscribers",
+    "The payload itself stays as it was.": "test_publishes_to_subscribers",
+    "Clients may subscribe, unsubscribe and leave meanwhile.": "test_publishes_while_clients_come_and_go",
+    "If nobody is subscribed, nobody hears it.": "test_nobody_is_subscribed",
+    "The program around the server calls this. A client cannot.": "test_only_the_server_publishes",
+}
+"""What README.md and notifications.py demand, and the check that looks at it."""
 
 IN_TIME_S = 2
 """Seconds for one answer. On this machine's own network it takes a few thousandths of one."""
@@ -23,6 +64,8 @@ DOOR_S = 1
 CHAT = "/chat"
 NEWS = "/notifications"
 ADA = {"username": "ada"}
+HARD = (" a", "A", "a ", "goals:home", "topic:goals", "ü" * 64)
+"""Topics that differ in little, and that nobody takes apart."""
 
 
 class Chat(socketio.AsyncNamespace):
@@ -42,13 +85,15 @@ class Closed(socketio.AsyncNamespace):
 class Visitor:
     """A client, and everything that it has heard."""
 
-    def __init__(self, name: str, namespaces: tuple[str, ...]) -> None:
+    def __init__(self, name: str, namespaces: tuple[str, ...], sio: socketio.AsyncServer) -> None:
         self.name = name
         self.client = socketio.AsyncClient(handle_sigint=False, reconnection=False)
         self.heard: list[tuple[str, str, Any]] = []
         """(namespace, event, argument) of each event but the check's own marks."""
         self._marks: asyncio.Queue[int] = asyncio.Queue()
         self._doors: dict[str, asyncio.Future[Any]] = {}
+        self._ending = ConnectionEnd()
+        self._sio = sio
         loop = asyncio.get_running_loop()
         for namespace in namespaces:
             self._doors[namespace] = loop.create_future()
@@ -68,6 +113,7 @@ class Visitor:
                 self.heard.append((namespace, name, arguments[0] if len(arguments) == 1 else arguments))
 
         self.client.on("connect", opened, namespace=namespace)
+        self.client.on("disconnect", self._ending.note, namespace=namespace)
         self.client.on("connect_error", refused, namespace=namespace)
         self.client.on("*", event, namespace=namespace)
 
@@ -81,9 +127,15 @@ class Visitor:
         spelt = ", ".join(map(repr, arguments))
         return await expect.arrives(
             f"an ack for {event}({spelt if len(spelt) < 80 else spelt[:80] + '…'}) of {self.name}",
-            self.client.call(event, arguments, namespace=namespace),
+            self._ending.or_ends(self.client.call(event, arguments, namespace=namespace)),
             within_s=IN_TIME_S,
+            why=lambda: unregistered(self._sio, event, namespace),
         )
+
+    async def comes_back(self, namespace: str) -> None:
+        """Leave a namespace and enter it again. The WebSocket stays, the socket's id does not."""
+        await self.client.eio.send(f"1{namespace},")  # DISCONNECT
+        await self.client.eio.send(f'0{namespace},{{"username":"{self.name}"}}')  # CONNECT
 
     async def marked(self, number: int) -> None:
         while await expect.arrives(f"{self.name} to be served", self._marks.get(), within_s=IN_TIME_S) != number:
@@ -106,7 +158,7 @@ class Hall:
     @asynccontextmanager
     async def visitor(self, name: str, *namespaces: str, auth: Any = None) -> AsyncIterator[Visitor]:
         """A client that knocks at these namespaces, over one connection."""
-        visitor = Visitor(name, namespaces)
+        visitor = Visitor(name, namespaces, self.sio)
         asked = visitor.client.connect(
             self.url, namespaces=list(namespaces), auth=auth, transports=["websocket"], wait=False
         )
@@ -168,15 +220,15 @@ def heard_exactly(visitor: Visitor, *wanted: tuple[str, str, Any]) -> None:
     points=2,
     hints=(
         "Each namespace has its own `on_connect`, and nobody asks one on behalf of another.",
-        "`auth` is whatever the client sent: None, a text, a list. A refusal is an exception of `socketio.exceptions`.",
+        "Check the type of `auth` and of its username first. `ConnectionRefusedError` takes a message and data.",
     ),
 )
 async def test_has_a_door_of_its_own(submission: Any) -> None:
-    """Eight strangers are refused at /notifications and served in /chat; one with a name tag is let in."""
+    """Eight strangers are refused at /notifications and served in /chat; three with a name tag are let in."""
     strangers: list[Any] = [None, {"username": ""}, {"username": 7}, {"username": ["ada"]}, {"username": True}]
     strangers += [{"name": "ada"}, "ada", ["username", "ada"]]
     refusal = {"message": "Authentication required", "data": {"namespace": NEWS}}
-    async with hall(submission) as made:
+    async with hall(submission, NEWS, "/other") as made:
         for auth in strangers:
             async with made.visitor(f"a client with auth {auth!r}", NEWS, CHAT, auth=auth) as stranger:
                 what = f"what {NEWS} answers to auth {auth!r}"
@@ -187,6 +239,12 @@ async def test_has_a_door_of_its_own(submission: Any) -> None:
                 await made.sio.emit("notification", "to all who are inside", namespace=NEWS)
                 await made.all_served(stranger)
                 heard_exactly(stranger)
+        async with made.visitor("a client without auth", "/other") as stranger:
+            what = "what an object that is registered as /other answers to auth None"
+            expect(what, await stranger.at_the_door("/other"), equals=refusal | {"data": {"namespace": "/other"}})
+        for auth in ({"username": " ", "role": None}, {"username": "ü"}):
+            async with made.visitor(f"a client with auth {auth!r}", NEWS, auth=auth) as guest:
+                expect(f"what {NEWS} answers to auth {auth!r}", await guest.at_the_door(NEWS), equals="let in")
         async with made.visitor("ada", "/", NEWS, auth=ADA) as ada:
             expect("what ada hears at the door of /", await ada.at_the_door("/"), equals={"message": "closed"})
             what = f"what ada, whom / has refused, hears at the door of {NEWS}"
@@ -197,11 +255,11 @@ async def test_has_a_door_of_its_own(submission: Any) -> None:
     points=2,
     hints=(
         "Which method of a class-based namespace answers the event `subscribe`? What it returns is the ack.",
-        "A server already keeps lists of clients with a name each. Ask it in which of them this client is.",
+        "A room per topic will do: the server knows the rooms of a client. Cut your prefix off once, at the front.",
     ),
 )
 async def test_answers_with_topics(submission: Any) -> None:
-    """Two clients subscribe and unsubscribe, eight requests in all; each ack lists the client's own topics, sorted."""
+    """Two clients subscribe and unsubscribe, 13 requests in all; each ack lists the client's own topics, sorted."""
     async with hall(submission) as made, made.guest("bob") as bob, made.guest("cleo") as cleo:
         steps: list[tuple[Visitor, str, list[str], tuple[str, ...]]] = [
             (bob, "subscribe", ["storms", "jobs"], ("jobs", "storms")),
@@ -212,6 +270,11 @@ async def test_answers_with_topics(submission: Any) -> None:
             (cleo, "unsubscribe", [], ("goals",)),
             (bob, "unsubscribe", ["storms", "alarms"], ()),
             (cleo, "subscribe", ["x" * 64], ("goals", "x" * 64)),
+            (bob, "unsubscribe", [f"topic {number}" for number in range(25)], ()),
+            (bob, "subscribe", ["a", "A", " a", "a "], (" a", "A", "a", "a ")),
+            (bob, "unsubscribe", ["a", " "], (" a", "A", "a ")),
+            (bob, "subscribe", ["ü" * 64, "topic:goals", "goals:home"], HARD),
+            (cleo, "subscribe", ["\ud83d", ":"], (":", "goals", "x" * 64, "\ud83d")),
         ]
         for visitor, event, topics, wanted in steps:
             what = f"the ack for {event}({topics!r}) of {visitor.name}"
@@ -260,6 +323,81 @@ async def test_publishes_to_subscribers(submission: Any) -> None:
 @check(
     points=2,
     hints=(
+        "While `publish` waits, handlers run: they change what you walk through.",
+        "Let the server do the walking: one `emit` to one room. If you keep ids yourself, walk through a copy.",
+    ),
+)
+async def test_publishes_while_clients_come_and_go(submission: Any) -> None:
+    """Forty notifications while two clients subscribe, unsubscribe and enter again: a third hears all, in order."""
+    async with (
+        hall(submission) as made,
+        made.guest("bob") as bob,
+        made.guest("cleo") as cleo,
+        made.guest("dora") as dora,
+    ):
+        await bob.ask("subscribe", ["tides"])
+
+        async def come_and_go(visitor: Visitor) -> None:
+            for _ in range(5):
+                for event in ("subscribe", "unsubscribe", "subscribe"):
+                    await visitor.ask(event, ["tides", "trams"])
+                await visitor.comes_back(NEWS)
+
+        going = asyncio.gather(come_and_go(cleo), come_and_go(dora))
+        try:
+            number = 0
+            while number < 40 or not going.done():
+                await made.made[0].publish("tides", {"n": number})
+                number += 1
+                await asyncio.sleep(0)
+            await going
+        finally:
+            going.cancel()
+        await made.all_served(bob, cleo, dora)
+        heard_exactly(bob, *(notification("tides", n=n) for n in range(number)))
+        await made.made[0].publish("tides", {"n": "last"})
+        for visitor in (cleo, dora):
+            visitor.heard.clear()
+        await made.all_served(bob, cleo, dora)
+        heard_exactly(bob, notification("tides", n="last"))
+        for visitor in (cleo, dora):
+            heard_exactly(visitor)
+
+
+@check(
+    points=2,
+    hints=(
+        "A client can leave the namespace and stay on the WebSocket. It gets a new id when it enters again.",
+        "The server forgets rooms by itself. From your own dict take the client in `on_disconnect`, and empty topics.",
+    ),
+)
+async def test_a_subscription_ends_with_the_visit(submission: Any) -> None:
+    """A client leaves and enters again over one WebSocket: neither subscription, old id nor 100 topics stay."""
+    async with hall(submission) as made, made.guest("zoe") as zoe, made.guest("bob") as bob:
+        news, sid = made.made[0], str(zoe.client.get_sid(NEWS))
+        await zoe.ask("subscribe", ["tides", "trams"])
+        await bob.ask("subscribe", ["trams"])
+        await zoe.comes_back(NEWS)
+        what = "the ack for subscribe([]) of zoe, who has left the namespace and entered it again"
+        expect(what, await zoe.ask("subscribe", []), equals=subscribed())
+        for topic in ("tides", "trams"):
+            await news.publish(topic, {"n": 1})
+        await made.all_served(zoe, bob)
+        heard_exactly(zoe)
+        heard_exactly(bob, notification("trams", n=1))
+        await forgotten(submission, "the id of a client that has left", sid, news)
+
+        for first in range(0, 100, 20):
+            topics = [f"a topic that ends, {number}" for number in range(first, first + 20)]
+            await zoe.ask("subscribe", topics)
+            await news.publish(f"a topic that ends, and that nobody wanted, {first}", {})
+            await zoe.ask("unsubscribe", topics)
+        await forgotten(submission, "any of 100 topics without subscribers", "a topic that ends", news)
+
+
+@check(
+    points=2,
+    hints=(
         "To whom does python-socketio send when the list of recipients is empty? Try `to=[]`.",
         "No topics is not all topics. And what is the address of a topic that nobody has ever subscribed to?",
     ),
@@ -287,14 +425,15 @@ async def test_nobody_is_subscribed(submission: Any) -> None:
     points=2,
     hints=(
         "A handler that raises sends no ack. Which of your lines can raise, for some input?",
-        "How many arguments a client sends is its own choice: `*args`. Look at all of it before you change anything.",
+        "Take `*args`. Check all of it and count before you change anything, with no `await` that waits in between.",
     ),
 )
 async def test_answers_bad_topics(submission: Any) -> None:
-    """Each of eleven bad requests and two that want too much gets an error, changes nothing, and harms nobody."""
-    bad: list[tuple[Any, ...]] = [(), (None,), ("tides",), (7,), ({"topics": ["tides"]},), (["tides"], ["trams"])]
-    bad += [(["tides", 7],), ([["tides"]],), (["tides", ""],), (["x" * 65],), ([True],)]
+    """Each of 20 bad requests and three that want too much gets an error, changes nothing, and harms nobody."""
     many = [f"topic {number:02}" for number in range(20)]
+    bad: list[tuple[Any, ...]] = [(), (None,), ("tides",), (7,), ({"topics": ["tides"]},), (["tides"], ["trams"])]
+    bad += [(["tides", 7],), ([["tides"]],), (["tides", ""],), (["x" * 65],), ([True],), (["trams", None],)]
+    bad += [([""],), (["ü" * 65],), (["tides"], None), ([*many, "trams", 7],), ({},), ("",), (0,), (False,)]
     async with hall(submission) as made, made.guest("eve") as eve, made.guest("bob") as bob:
         await eve.ask("subscribe", ["tides"])
         for arguments in bad:
@@ -310,7 +449,14 @@ async def test_answers_bad_topics(submission: Any) -> None:
         wanted = await eve.ask("subscribe", ["tides", *many[:19], many[0]])
         expect(what, wanted, equals=subscribed("tides", *many[:19]))
         error("the ack for one topic more than 20", await eve.ask("subscribe", ["one more"]), "too_many")
-        expect("the ack for a request of bob", await bob.ask("subscribe", many), equals=subscribed(*many))
+        await eve.ask("unsubscribe", many)
+        twice = await asyncio.gather(*(bob.ask("subscribe", [f"{n} {topic}" for topic in many[:15]]) for n in range(2)))
+        statuses = sorted(str(ack.get("status")) if isinstance(ack, dict) else repr(ack) for ack in twice)
+        expect("the statuses of two requests for 15 topics each, sent at once", statuses, equals=["error", "ok"])
+        all_15 = [f"0 {topic}" for topic in many[:15]]
+        expect("the ack for what bob has after that", await bob.ask("subscribe", []), equals=subscribed(*all_15))
+        await bob.ask("unsubscribe", all_15)
+        expect("the ack for 20 topics of bob", await bob.ask("subscribe", many), equals=subscribed(*many))
 
 
 def error(what: str, got: Any, code: str) -> None:
@@ -318,7 +464,9 @@ def error(what: str, got: Any, code: str) -> None:
     answer = expect(what, got, is_a=dict)
     expect(f"the status in {what}", answer.get("status"), equals="error")
     expect(f"the code in {what}", answer.get("code"), equals=code)
-    expect(f"the message in {what}", answer.get("message"), is_a=str)
+    message = expect(f"the message in {what}", answer.get("message"), is_a=str)
+    expect.that(f"the message in {what} is a sentence", len(message.split()) > 1, but=f"it is {message!r}")
+    expect(f"the fields of {what}", sorted(answer), equals=["code", "message", "status"])
 
 
 @check(

@@ -7,8 +7,8 @@ MAX_PAYLOAD = 1_048_576
 
 FIN, RESERVED, MASK = 0b1000_0000, 0b0111_0000, 0b1000_0000
 OPCODES = {0, 1, 2, 8, 9, 10}
-CLOSE = 8
-"""The first of the control frames: they all have this bit."""
+CONTROL = 0b0000_1000
+"""The bit of an opcode that all control frames have, and no others."""
 EXTRA_BYTES = {126: 2, 127: 8}
 """How many bytes the real length takes, by what the second octet says."""
 
@@ -71,8 +71,9 @@ class Decoder:
         end = key_at + 4 + size
         if len(pending) < end:
             return None
-        key, masked = pending[key_at : key_at + 4], pending[key_at + 4 : end]
-        frame = Frame(opcode, bytes(octet ^ key[i & 3] for i, octet in enumerate(masked)), pending[0] >= FIN)
+        masked = pending[key_at + 4 : end]
+        payload = bytes(octet ^ pending[key_at + i % 4] for i, octet in enumerate(masked))
+        frame = Frame(opcode, payload, pending[0] >= FIN)
         del pending[:end]
         return frame
 
@@ -80,7 +81,7 @@ class Decoder:
     def _judge_first(octet: int) -> int:
         """The opcode. RFC 6455 §5.2 and §5.5."""
         opcode = octet & 0x0F
-        fragmented_control = opcode >= CLOSE and not octet & FIN
+        fragmented_control = opcode & CONTROL and not octet & FIN
         if octet & RESERVED or opcode not in OPCODES or fragmented_control:
             raise ProtocolError(1002)
         return opcode
@@ -89,15 +90,15 @@ class Decoder:
     def _judge_second(opcode: int, octet: int) -> int:
         """The length as the second octet has it. RFC 6455 §5.1 and §5.5."""
         size = octet & 0x7F
-        if not octet & MASK or (opcode >= CLOSE and size > 125):
+        if not octet & MASK or (opcode & CONTROL and size > 125):
             raise ProtocolError(1002)
         return size
 
     @staticmethod
     def _judge_long_size(octets: bytes | bytearray) -> int:
-        """The length in its longer forms. RFC 6455 §5.2: the shortest form, and no sign bit."""
+        """The length in its longer forms. RFC 6455 §5.2: it has to be the shortest form."""
         size = int.from_bytes(octets, "big")
-        if size < (126 if len(octets) == 2 else 65536) or size >> 63:
+        if size < (126 if len(octets) == 2 else 65536):
             raise ProtocolError(1002)
         if size > MAX_PAYLOAD:
             raise ProtocolError(1009)

@@ -12,37 +12,46 @@ MAX_UNSENT = 1_048_576
 
 async def handle(ws: ServerConnection, peers: set[Any]) -> None:
     """Talk to one client in JSON: welcome it, then echo, broadcast or answer with an error."""
-    host, port = ws.remote_address[:2]
-    me = f"{host}:{port}"
+    me = "{}:{}".format(*ws.remote_address)
     await ws.send(json.dumps({"type": "welcome", "peer": me}))
     peers.add(ws)
     try:
-        async for text in ws:
-            match parse(text):
-                case {"type": "echo", "data": data}:
-                    await ws.send(json.dumps({"type": "echo", "data": data}))
-                case {"type": "broadcast", "data": data}:
-                    send_to_all(peers, json.dumps({"type": "broadcast", "from": me, "data": data}))
-                case _:
-                    await ws.send(json.dumps({"type": "error", "message": "expected an echo or a broadcast with data"}))
+        async for message in ws:
+            for_everybody, text = answer(message, me)
+            if for_everybody:
+                send_to_all(peers, text)
+            else:
+                await ws.send(text)
     finally:
         peers.discard(ws)
 
 
-def parse(message: str | bytes) -> object:
-    """The JSON value of a text message; None if it is none."""
-    if isinstance(message, bytes):
-        return None
+def answer(message: str | bytes, me: str) -> tuple[bool, str]:
+    """What is sent for a message: whether it goes to every peer, and its text."""
     try:
-        return json.loads(message)
-    except (ValueError, RecursionError):
-        return None
+        match parse(message):
+            case {"type": "echo", "data": data}:
+                return False, json.dumps({"type": "echo", "data": data}, allow_nan=False)
+            case {"type": "broadcast", "data": data}:
+                text = json.dumps({"type": "broadcast", "from": me, "data": data}, allow_nan=False)
+                if len(text) <= MAX_UNSENT:
+                    return True, text
+    except (ValueError, RecursionError):  # no JSON, a number that JSON cannot spell, or nested too deeply
+        pass
+    return False, json.dumps({"type": "error", "message": "expected an echo or a broadcast with data, not too large"})
+
+
+def parse(message: str | bytes) -> object:
+    """The JSON value of a text message; None for a binary one."""
+    return json.loads(message) if isinstance(message, str) else None
 
 
 def send_to_all(peers: Iterable[ServerConnection], text: str) -> None:
-    """Write to everybody without waiting for anybody, and cut off those who have left too much unread."""
-    size = len(text.encode())
+    """Write to everybody without waiting for anybody, and cut off those who have left too much unread.
+
+    `json.dumps` writes ASCII, so a character of the text is a byte.
+    """
     for peer in peers:
-        if peer.transport.get_write_buffer_size() + size > MAX_UNSENT:
+        if peer.transport.get_write_buffer_size() + len(text) > MAX_UNSENT:
             peer.transport.abort()
     broadcast(peers, text)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,8 @@ BINARY = {5: 2, 6: 3}
 """A binary event is an event, a binary ack an ack."""
 HEAD = re.compile(r"4([0-6])(?:(?<=[56])([0-9]+)-)?(?:(/[^,]*)(?:,|\Z))?([0-9]*)")
 """Message and type, how many attachments, namespace, id. What follows is JSON."""
+WITH_DATA = {2, 3, 5, 6}
+"""Events and acks: JSON has to follow. It may follow the others."""
 
 
 @dataclass
@@ -34,9 +37,8 @@ class Assembler:
     """
 
     def __init__(self) -> None:
-        self._packet: Packet | None = None
-        self._count = 0
-        self._attachments: list[bytes] = []
+        self._waiting: tuple[Packet, int, list[bytes]] | None = None
+        """The packet whose attachments are missing, how many it has in all, and those that have come."""
 
     def add(self, frame: str | bytes) -> Packet | None:
         """Take the next message; gives the packet that it completes, or None.
@@ -48,45 +50,58 @@ class Assembler:
             return self._attach(frame)
         if frame[:1] in OTHERS:
             return None
-        if self._packet is not None:
+        if self._waiting is not None:
             raise ValueError("expected an attachment, got text")
-        return self._read(frame)
+        try:
+            return self._read(frame)
+        except RecursionError:
+            raise ValueError("the JSON is nested too deeply") from None
 
     def _read(self, text: str) -> Packet | None:
         head = HEAD.match(text)
         if head is None:
             raise ValueError(f"expected a packet, got {text[:20]!r}")
-        kind, count = int(head[1]), int(head[2] or 0)
+        kind, body = int(head[1]), text[head.end() :]
         if kind in BINARY and head[2] is None:
             raise ValueError("expected a number of attachments")
-        data = json.loads(text[head.end() :]) if head.end() < len(text) else None
+        data = json.loads(body, parse_constant=_refuse) if body or kind in WITH_DATA else None
         packet = Packet(BINARY.get(kind, kind), head[3] or "/", data, int(head[4]) if head[4] else None)
+        if kind not in BINARY:
+            return packet
+        count = int(head[2])
+        _fill(data, range(count), count)  # so that a number that cannot be right is found at once
         if not count:
             return packet
-        _fill(data, [b""] * count)  # so that a number that cannot be right is found at once
-        self._packet, self._count, self._attachments = packet, count, []
+        self._waiting = packet, count, []
         return None
 
     def _attach(self, attachment: bytes) -> Packet | None:
-        if self._packet is None:
+        if self._waiting is None:
             raise ValueError("expected text, got an attachment")
-        self._attachments.append(attachment)
-        if len(self._attachments) < self._count:
+        packet, count, attachments = self._waiting
+        attachments.append(attachment)
+        if len(attachments) < count:
             return None
-        packet, self._packet = self._packet, None
-        packet.data = _fill(packet.data, self._attachments)
+        self._waiting = None
+        packet.data = _fill(packet.data, attachments, count)
         return packet
 
 
-def _fill(value: Any, attachments: list[bytes]) -> Any:
+def _fill(value: Any, attachments: Sequence[Any], count: int) -> Any:
     """The value with attachments for placeholders, each by its number."""
     match value:
-        case {"_placeholder": True, "num": number}:
-            if type(number) is not int or not 0 <= number < len(attachments):
-                raise ValueError(f"there is no attachment {number!r} of {len(attachments)}")
+        case {"_placeholder": True}:
+            number = value.get("num")
+            if type(number) is not int or number not in range(count):
+                raise ValueError(f"there is no attachment {number!r} of {count}")
             return attachments[number]
         case dict():
-            return {key: _fill(item, attachments) for key, item in value.items()}
+            return {key: _fill(item, attachments, count) for key, item in value.items()}
         case list():
-            return [_fill(item, attachments) for item in value]
+            return [_fill(item, attachments, count) for item in value]
     return value
+
+
+def _refuse(name: str) -> None:
+    """What Python's `json` calls for NaN, Infinity and -Infinity, which JSON does not have."""
+    raise ValueError(f"expected JSON, got {name}")

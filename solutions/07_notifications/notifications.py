@@ -58,7 +58,7 @@ class Notifications(AsyncNamespace):
 BAD_TOPICS = {
     "status": "error",
     "code": "bad_topics",
-    "message": f"expected one list of topics, each a text of 1 to {MAX_LENGTH} characters",
+    "message": f"expected one list of topics, texts of 1 to {MAX_LENGTH} characters each",
 }
 TOO_MANY = {"status": "error", "code": "too_many", "message": f"expected at most {MAX_TOPICS} topics in all"}
 

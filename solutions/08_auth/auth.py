@@ -52,7 +52,8 @@ class Guard:
         if token is None or token == "":
             raise Refusal("Authentication required")
         try:
-            claims = jwt.decode(token, self._key, algorithms=[ALGORITHM], options={"require": ["exp"]})
+            claims = jwt.decode(token, self._key, algorithms=[ALGORITHM])
+            float(claims["exp"])  # there is one, and a timer can take it: JSON can hold 10**400
         except Exception as error:  # not PyJWT's alone: some texts cannot even be encoded
             raise Refusal("Invalid token") from error
         match claims:
@@ -84,7 +85,13 @@ class Door:
 
     async def _ask(self, event: str, *arguments: Any) -> Any:
         handler = self._inner[event]
-        answer = handler(*arguments) if handler else None
+        if handler is None:
+            return None
+        try:
+            inspect.signature(handler).bind(*arguments)
+        except TypeError:  # python-socketio calls a handler `disconnect(sid)` without the reason
+            arguments = arguments[:-1]
+        answer = handler(*arguments)
         return await answer if inspect.isawaitable(answer) else answer
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: Any) -> Any:
@@ -95,7 +102,7 @@ class Door:
         await self._sio.save_session(sid, who, namespace=self._namespace)
         try:
             answer = await self._ask("connect", sid, environ, auth)
-        except (Refusal, ConnectionRefusedError):
+        except Refusal:
             raise
         except Exception as error:
             logger.exception("refused, because connect of %s raised", self._namespace)
@@ -105,7 +112,7 @@ class Door:
         return answer
 
     def _watch(self, sid: str, until: float) -> None:
-        self._stays[sid] = asyncio.get_running_loop().call_later(max(0, until - time.time()), self._end, sid)
+        self._stays[sid] = asyncio.get_running_loop().call_later(until - time.time(), self._end, sid)
 
     def _end(self, sid: str) -> None:
         task = asyncio.ensure_future(self._sio.disconnect(sid, namespace=self._namespace))
@@ -115,6 +122,5 @@ class Door:
     async def _disconnect(self, sid: str, reason: str) -> None:
         if self._sio.manager.is_connected(sid, self._namespace):
             return  # a forged event: who really leaves is not connected any more
-        if sid in self._stays:
-            self._stays.pop(sid).cancel()
+        self._stays.pop(sid).cancel()
         await self._ask("disconnect", sid, reason)

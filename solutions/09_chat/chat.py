@@ -22,8 +22,7 @@ class RefusedError(Exception):
     """An event that is not done. The client hears why."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+        self.ack = {"status": "error", "code": code, "message": message}
 
 
 class Room:
@@ -34,7 +33,7 @@ class Room:
         self.users: dict[str, str] = {}
         """The user of each connection in it."""
         self.typed: dict[str, float] = {}
-        """When others were last told that a user types."""
+        """When others were told that a user types, in the last seconds."""
 
 
 class House:
@@ -76,10 +75,7 @@ class House:
             del self.rooms[name]
             if room.messages:
                 self.rooms[name] = room  # behind all that were empty before
-        if user in room.users.values():
-            return None
-        room.typed.pop(user, None)
-        return user
+        return None if user in room.users.values() else user
 
 
 def register(sio: socketio.AsyncServer, *, history: int = 50, rooms: int = 100) -> None:
@@ -90,11 +86,12 @@ def register(sio: socketio.AsyncServer, *, history: int = 50, rooms: int = 100) 
         def register_it(handler: Callable[[str, Any], Awaitable[Ack]]) -> None:
             async def answered(sid: str, *arguments: Any) -> Ack:
                 try:
-                    if len(arguments) != 1:
-                        raise RefusedError("bad_payload", f"expected one argument, got {len(arguments)}")
-                    return await handler(sid, arguments[0])
+                    match arguments:
+                        case (payload,):
+                            return await handler(sid, payload)
+                    raise RefusedError("bad_payload", f"expected one argument, got {len(arguments)}")
                 except RefusedError as refused:
-                    return {"status": "error", "code": refused.code, "message": str(refused)}
+                    return refused.ack
 
             sio.on(event, answered)
 
@@ -148,7 +145,8 @@ def register(sio: socketio.AsyncServer, *, history: int = 50, rooms: int = 100) 
         name = name_in(payload)
         room = house.joined(name, sid)
         user, now = room.users[sid], time.monotonic()
-        if now - room.typed.get(user, -TYPING_S) >= TYPING_S:
+        room.typed = {each: told for each, told in room.typed.items() if now - told < TYPING_S}
+        if user not in room.typed:
             room.typed[user] = now
             own = [each for each, owner in room.users.items() if owner == user]
             await sio.emit("chat:typing", {"username": user, "room": name}, to=target(name), skip_sid=own)

@@ -32,17 +32,27 @@ class Assembler:
     def add(self, frame: str | bytes) -> Packet | None:
         """Take the next message: text, or the bytes of a binary one.
 
-        Attachments belong to the packet that announced them. Each goes where its number stands, wherever in the data
-        that is, and the data of packets without attachments stays as it is. Engine.IO's own packets may come at any
-        time and change nothing.
+        Attachments belong to the packet that announced them. In its JSON, an object with `"_placeholder": true` stands
+        for each, at any depth; its "num" is the number of the attachment, and 0 is the one that comes first. The
+        attachment takes the place of that object. The data of packets without attachments stays as it is. A packet
+        that announces 0 attachments is complete at once. Engine.IO's own packets may come at any time and change
+        nothing.
+
+        Nothing is kept of a packet once it is complete.
 
         Returns:
             The packet that this message completes. None if it is Engine.IO's own, or if attachments are missing.
 
         Raises:
-            ValueError: the message cannot be right. It has no known type (Engine.IO's 0 to 6, Socket.IO's 0 to 6); it
-                is not JSON where JSON has to be; it is binary and no attachment is missing; it is another Socket.IO
-                packet while one is missing; or an attachment stands in the data with a number that is not below the
-                number of attachments.
+            ValueError: the message cannot be right. That is so if
+
+                - it has no known type (Engine.IO's 0 to 6, Socket.IO's 0 to 6), or it announces attachments and does
+                  not say how many, as `45-[…]`;
+                - it is not JSON where JSON has to be: events and acknowledgements always carry some. NaN and Infinity
+                  are not JSON, and what is nested too deeply for Python's `json` counts as none;
+                - it is binary and no attachment is missing, or it is another Socket.IO packet while one is missing;
+                - a placeholder has a "num" that is no whole number from 0 to below the number of attachments. True is
+                  no number. In `450-…` every placeholder is wrong. This is found when the text comes, before any
+                  attachment.
         """
         raise NotImplementedError

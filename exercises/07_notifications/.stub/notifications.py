@@ -22,8 +22,11 @@ class Notifications(AsyncNamespace):
       `MAX_LENGTH` characters, and {"status": "error", "code": "too_many", "message": "…"} for what would leave the
       client with more than `MAX_TOPICS`. The message is a sentence of yours. An error changes nothing.
 
-    A subscription ends with the client's connection to this namespace. Two objects of this class, registered under
-    two names, know nothing of each other.
+    Topics are compared as they are: nothing is trimmed, and case counts.
+
+    A subscription ends with the client's connection to this namespace; the client may enter again over the same
+    WebSocket. Nothing is kept of clients that have left, or of topics without subscribers. Two objects of this class,
+    registered under two names, know nothing of each other.
     """
 
     async def on_connect(self, sid: str, environ: dict[str, Any], auth: Any) -> None:
@@ -40,7 +43,7 @@ class Notifications(AsyncNamespace):
 
         It has one argument, the payload with the topic added: publish("builds", {"ok": True}) gives
         {"topic": "builds", "ok": True}. A "topic" in the payload gives way to the real one. The payload itself stays
-        as it was. If nobody is subscribed, nobody hears it.
+        as it was. If nobody is subscribed, nobody hears it. Clients may subscribe, unsubscribe and leave meanwhile.
 
         The program around the server calls this. A client cannot.
         """
