@@ -8,6 +8,10 @@ import tempfile
 import psutil
 import pytest
 from deadlines import WAIT_S
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # Hypothesis would have seconds on the clock: a machine with other work needs longer
 
 
 def pytest_configure():

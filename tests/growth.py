@@ -24,8 +24,18 @@ LARGEST = 1 << 16
 """Size at which work that is still not long enough has shown that it grows slowly: its square is four thousand million
 steps, which no processor takes in that time."""
 TRIES = 4
-"""How often a ratio that is too large is measured again, at one size and at the next. What a neighbour on the same
+"""How often a ratio that is too large is measured again before larger sizes are taken. What a neighbour on the same
 processor, a cache, or memory that the system has to give first, makes of one try is gone in another."""
+DOUBLINGS = 4
+"""How often what looks too slow is doubled before it is called so. Linear work takes 16 times as long then, quadratic
+work 256 times: a step in the cost, such as the size from which memory comes from the system or leaves a cache, is one
+doubling of four, and a neighbour on the same processor would have to make one time five times as long as another."""
+MUCH_TOO_LONG_S = 0.3
+"""CPU time after which what looks too slow is doubled no more."""
+ROUNDS = 3
+"""How often that is measured, and the least taken."""
+PAUSE_S = 0.2
+"""Seconds before it is measured again: a neighbour's burst is over then. Only what looks too slow waits."""
 
 
 def doubling(make: Callable[[int], Any], work: Callable[[Any], object], at_least: int = LARGE) -> float:
@@ -44,19 +54,30 @@ def doubling(make: Callable[[int], Any], work: Callable[[Any], object], at_least
         if size >= max(at_least, LARGEST):
             return 1.0
         size *= 2
+    small, large = make(size), make(2 * size)
+    less = more = float("inf")
+    for _ in range(TRIES):
+        less, more = min(less, _time(work, small)), min(more, _time(work, large))
+        if more / less < LINEAR:
+            return more / less
     ratio = float("inf")
-    for _ in range(2):
-        small, large = make(size), make(2 * size)
-        less = more = float("inf")
-        for _ in range(TRIES):
-            less, more = min(less, _time(work, small)), min(more, _time(work, large))
-            if more / less < LINEAR:
-                return more / less
-        ratio = min(ratio, more / less)
-        if more >= TOO_LONG_S:
+    for _ in range(ROUNDS):
+        ratio = min(ratio, _mean_of_doublings(make, work, size))
+        if ratio < LINEAR:
             break
-        size *= 2
+        time.sleep(PAUSE_S)
     return ratio
+
+
+def _mean_of_doublings(make: Callable[[int], Any], work: Callable[[Any], object], size: int) -> float:
+    """What each of several doublings costs in the geometric mean."""
+    small = make(size)
+    first = min(_time(work, small) for _ in range(TRIES))
+    for doublings in range(1, DOUBLINGS + 1):
+        last = _time(work, make(size << doublings))
+        if last >= MUCH_TOO_LONG_S:
+            break
+    return float((last / first) ** (1 / doublings))
 
 
 def _time(work: Callable[[Any], object], of: Any) -> float:

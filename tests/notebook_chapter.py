@@ -11,15 +11,21 @@ from collections.abc import Iterator
 
 from notebook_cells import Notebook
 
-__all__ = ["ENDS_OF_PARTS", "OPENING", "SECTIONS", "parts"]
+__all__ = ["ENDS_OF_PARTS", "MINUTES", "OPENING", "SECTIONS", "parts"]
 
 OPENING = ("**Question.**", "**You will be able to**", "**Minutes:**", "**Core:**", "**Deeper:**")
 """What the first cell holds, besides the title."""
 SECTIONS = ("What breaks: ", "Check yourself", "Summary", "Your turn")
 """The sections that no chapter goes without, in this order; the first is followed by what breaks."""
 LIFT = "Lift this out"
-ENDS_OF_PARTS = frozenset({"00", "03", "07", "09"})
+ENDS_OF_PARTS = frozenset({"00", "03", "07", "09", "12"})
 """The chapters with which a part of the course ends: they offer a script that runs without a notebook."""
+WORDS, LINES_OF_CODE = {"first": 2_600, "later": 2_400}, {"first": 480, "later": 450}
+"""At most so many words of Markdown, and lines of code that are not blank: what one gets through. From chapter 10 on,
+where several processes take part, a little less."""
+CORE_MINUTES = 60
+"""At most so many for Core, as a reader takes them who types along and makes each prediction."""
+MINUTES = re.compile(r"\*\*Minutes:\*\* (?P<core>\d+) for Core(?:, (?P<deeper>\d+) for Deeper)?\.")
 QUESTIONS = 3
 LINES = 5
 FIRST_RUN = 3
@@ -38,13 +44,27 @@ def parts(notebook: Notebook) -> Iterator[str]:
     for part in OPENING:
         if part not in first:
             yield f"the first cell has no {part}"
-    if "**Minutes:**" in first and not re.search(r"\*\*Minutes:\*\* \d+", first):
-        yield "**Minutes:** is followed by a number"
+    yield from _budget(notebook, first)
     if not any(cell.kind == "code" for cell in notebook.cells[:FIRST_RUN]):
         yield f"nothing runs within the first {FIRST_RUN} cells"
     if not len(notebook.code) / 2 <= len(notebook.markdown) <= len(notebook.code) * 2:
         yield f"expected about as many cells of prose as of code, got {len(notebook.markdown)} and {len(notebook.code)}"
     yield from _sections(notebook, number)
+
+
+def _budget(notebook: Notebook, first: str) -> Iterator[str]:
+    part = "first" if notebook.path.stem < "10" else "later"
+    words = sum(len(cell.source.split()) for cell in notebook.markdown)
+    lines = sum(bool(line.strip()) for cell in notebook.code for line in cell.source.split("\n"))
+    if words > WORDS[part]:
+        yield f"it has {words:,} words; at most {WORDS[part]:,}"
+    if lines > LINES_OF_CODE[part]:
+        yield f"it has {lines} lines of code; at most {LINES_OF_CODE[part]}"
+    minutes = MINUTES.search(first)
+    if "**Minutes:**" in first and not minutes:
+        yield "expected '**Minutes:** 50 for Core, 20 for Deeper.' or '**Minutes:** 50 for Core.'"
+    if minutes and int(minutes["core"]) > CORE_MINUTES:
+        yield f"Core takes {minutes['core']} minutes; at most {CORE_MINUTES}"
 
 
 def _sections(notebook: Notebook, number: str) -> Iterator[str]:

@@ -6,7 +6,8 @@ execute anything, and it knows nothing of what a good chapter is (that is `noteb
 The law, for nbformat 4.5 (https://nbformat.readthedocs.io/en/latest/format_description.html):
 
 - Every cell has an id of its own. One that is there stays; a missing one is made from the cell's source.
-- Metadata: of the notebook, which kernel and which language; of a cell, its tags; of an output, nothing.
+- Metadata: of the notebook, which kernel and which language; of a cell, its tags; of an output, nothing. The first
+  output below a prediction (``**Predict``) is folded, so that the answer is a click away.
 - Execution counts stay: they prove that the notebook ran in order. Neighbouring pieces of one stream are one
   piece, because where they were cut is chance. Widgets, whose state lives in a kernel that is gone, are dropped.
 - A traceback names no folder of the machine that it came from.
@@ -24,7 +25,7 @@ from typing import Any
 
 import nbformat
 
-__all__ = ["METADATA", "NOTEBOOKS", "ROOT", "normalise", "normalised_text", "read", "write"]
+__all__ = ["METADATA", "NOTEBOOKS", "PREDICTION", "ROOT", "normalise", "normalised_text", "read", "write"]
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
@@ -34,6 +35,10 @@ METADATA = {
 }
 ID_LENGTH = 8
 """Characters of an id that is made here: the length that nbformat itself uses."""
+PREDICTION = re.compile(r"\*\*predict", re.IGNORECASE)
+"""What asks the reader to predict what is shown next."""
+FOLDED = {"outputs_hidden": True}
+"""What JupyterLab understands as folded."""
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
 Document = dict[str, Any]
@@ -70,8 +75,16 @@ def normalised_text(document: Document) -> str:
 def normalise(document: Document) -> Document:
     """The normalised form of a notebook, as a new document."""
     ids = _ids(document["cells"])
+    cells = [_cell(cell, name) for cell, name in zip(document["cells"], ids, strict=True)]
+    asked = False
+    for cell in cells:
+        if cell["cell_type"] != "code":
+            asked = bool(PREDICTION.search(cell["source"]))
+        elif asked and cell["outputs"]:
+            cell["metadata"]["jupyter"] = FOLDED
+            asked = False
     return {
-        "cells": [_cell(cell, name) for cell, name in zip(document["cells"], ids, strict=True)],
+        "cells": cells,
         "metadata": METADATA,
         "nbformat": 4,
         "nbformat_minor": 5,

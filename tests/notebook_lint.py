@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from IPython.core.inputtransformer2 import TransformerManager
 from notebook_cells import FENCE, Cell, Notebook
-from notebook_form import ROOT, normalise, normalised_text
+from notebook_form import PREDICTION, ROOT, normalise, normalised_text
 
 __all__ = ["MAX_CODE_LINES", "RULES", "TAGS", "problems", "sanitized", "sanitizers"]
 
@@ -187,8 +187,22 @@ def folds(notebook: Notebook) -> Iterator[str]:
             yield f"cell {cell.index} needs a <summary> and an empty line after each <details>"
 
 
+def predictions(notebook: Notebook) -> Iterator[str]:
+    """What a reader is to predict is shown before the next text, by a cell whose output is folded (`notebook_form`)."""
+    asked: int | None = None
+    for cell in notebook.cells:
+        if cell.kind == "code":
+            asked = None if cell.outputs else asked
+            continue
+        if asked is not None:
+            break
+        asked = cell.index if PREDICTION.search(cell.source) else None
+    if asked is not None:
+        yield f"cell {asked} asks for a prediction, and no cell shows the answer before the next text"
+
+
 RULES: tuple[Rule, ...] = (
-    form, order, outputs, errors, tags, paths, ports, magics, loops, length, links, mermaid, folds,
+    form, order, outputs, errors, tags, paths, ports, magics, loops, length, links, mermaid, folds, predictions,
 )  # fmt: skip
 
 

@@ -92,6 +92,7 @@ def test_the_way_of_a_learner(run, course):
     assert status == 0
     assert "Hint 1 of 2" in out
     assert "Hint 2" not in out
+    assert "Still stuck? rtlab hint 00 once more tells more." in out
     assert "0 of 5" in run("exercises")[1]
     assert "Hint 2 of 2" in run("hint", "hello")[1]
     assert "There are no more." in run("hint", "hello")[1]
@@ -106,6 +107,43 @@ def test_the_way_of_a_learner(run, course):
     assert "Yours is kept as hello.py.before-reset-1" in out
     assert "- of 5" in run("exercises")[1]
     assert "Yours" not in run("reset", "0")[1]
+
+
+def test_a_hint_for_a_check_by_its_name(run, course):
+    status, out, _ = run("hint", "00", "test_greets_every_name")
+    assert status == 0
+    assert out.startswith("test_greets_every_name: ")
+    assert "rtlab hint 00 test_greets_every_name once more" in out
+    assert "Hint 2 of 2" in run("hint", "00", "test_greets_every_name")[1]
+    assert run("hint", "00", "test_hello.py::test_greets_every_name") == run("hint", "0", " Greets_Every_Name")
+    for name, guess in (("test_sings", ""), ("", ""), ("greets_every", " Did you mean test_greets_every_name?")):
+        status, _, err = run("hint", "00", name)
+        assert status == 2
+        assert f"has no check {name!r}.{guess} It has test_greets_by_name, test_greets_every_name." in err
+    solve(course)
+    run("grade", "00")
+    assert run("hint", "00", "test_greets_every_name")[1] == "test_greets_every_name is passed.\n"
+
+
+def test_a_hint_for_another_submission(run, course, tmp_path):
+    """It is graded anew each time, and what is known of one's own file stays as it is."""
+    folder = tmp_path / "from a friend"
+    (folder / "00_hello").mkdir(parents=True)
+    file = folder / "00_hello" / "hello.py"
+    file.write_bytes((course / "solutions" / "00_hello" / "hello.py").read_bytes())
+    assert run("hint", "00", "--submission", str(folder))[1] == "All checks of 00_hello are passed.\n"
+    assert "- of 5" in run("exercises")[1]
+    file.write_text("import nothing_of_that_name\n")
+    _, out, _ = run("hint", "00", "test_greets_by_name", "--submission", str(folder))
+    assert "Hint 1 of 2" in out
+    assert f"rtlab hint 00 test_greets_by_name --submission '{folder}' once more" in out
+    status, out, _ = run("grade", "--submission", str(folder))
+    assert status == 1
+    assert out.count("nothing_of_that_name") == 1
+    assert out.count("(as above)") == 1
+    for wrong, said in (("nowhere", "No folder nowhere"), (str(folder / "00_hello"), "one level too deep")):
+        status, _, err = run("hint", "00", "--submission", wrong)
+        assert (status, said in err) == (2, True)
 
 
 def test_a_class(run, tmp_path, course):

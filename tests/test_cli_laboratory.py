@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -108,6 +109,9 @@ def test_tap_shows_and_saves(tmp_path):
                 shown += process.stdout.readline()
             process.send_signal(signal.SIGINT)
             assert process.wait(WAIT_S) == 130
+            warned = process.stderr.read()
+    assert f"{saved} will hold all that goes over the wire, tokens and cookies too." in warned
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     assert "hello" in shown
     assert "101" in shown
     assert "\x1b[" not in shown, "NO_COLOR"

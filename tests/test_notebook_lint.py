@@ -135,6 +135,9 @@ BAD: list[tuple[str, str, list[Document]]] = [
     ("mermaid", "without a diagram", [prose("```mermaid\nflowchart LR\n```")]),
     ("mermaid", "without a diagram", [prose("```mermaid\nflowchrt LR\n  a --> b\n```")]),
     ("mermaid", "not closed", [prose("```mermaid\nflowchart LR\n  a --> b\n")]),
+    ("predictions", "cell 0 asks for a prediction", [prose("**Predict:** what is x?"), code("x = 1")]),
+    ("predictions", "before the next text", [prose("**Predict** it."), prose("1."), code("print(1)", stream("1"))]),
+    ("predictions", "cell 0 asks for a prediction", [prose("**Predict** it.")]),
     ("folds", "1 <details> and 0 </details>", [prose("<details><summary>Why?</summary>\n\nBecause.")]),
     ("folds", "an empty line", [prose("<details><summary>Why?</summary>\nBecause.\n</details>")]),
 ]
@@ -247,7 +250,7 @@ def test_a_traceback_loses_its_folders(notebooks: Path) -> None:
 CHAPTER = [
     prose(
         "# 00 · A sample\n\n> **Question.** Why?\n\n**You will be able to** say why.\n\n"
-        "**Minutes:** 5. **Core:** all. **Deeper:** nothing."
+        "**Minutes:** 5 for Core, 10 for Deeper. **Core:** all. **Deeper:** nothing."
     ),
     code("x = 1"),
     prose("## What breaks: it\n\nSee."),
@@ -268,7 +271,9 @@ def test_a_chapter_with_all_its_parts_passes(notebooks: Path) -> None:
         ("# 00 · A", "# 01 · A", "begins with the title"),
         ("**Question.**", "Question:", "no **Question.**"),
         ("**You will be able to**", "You will", "no **You will be able to**"),
-        ("**Minutes:** 5", "**Minutes:** some", "followed by a number"),
+        ("5 for Core", "some", "expected '**Minutes:** 50 for Core"),
+        ("5 for Core", "61 for Core", "Core takes 61 minutes; at most 60"),
+        ("Why?", "Why? " + "so " * 2600, "words; at most 2,600"),
         ("**Core:**", "", "no **Core:**"),
         ("**Deeper:**", "", "no **Deeper:**"),
         ("## What breaks: ", "## ", "'## What breaks: …'"),
@@ -295,6 +300,29 @@ def test_a_late_start_and_too_little_prose_are_caught(notebooks: Path) -> None:
     assert "as many cells of prose as of code, got 4 and 9" in "".join(
         problems(saved(notebooks, *dense, name="00_s.ipynb"), ALL)
     )
+
+
+def test_too_much_code_is_caught(notebooks: Path) -> None:
+    cells = [*CHAPTER, *(code("z = 1\n" * 24, count=count) for count in range(3, 23))]
+    assert "it has 482 lines of code; at most 480" in "".join(
+        problems(saved(notebooks, *cells, name="00_s.ipynb"), ALL)
+    )
+    assert "482 lines of code; at most 450" in "".join(problems(saved(notebooks, *cells, name="10_s.ipynb"), ALL))
+
+
+def test_the_answer_to_a_prediction_is_folded(notebooks: Path) -> None:
+    cells = [
+        prose("**Predict:** what is it?"),
+        code("x = 1"),
+        code("x", result("1"), count=2),
+        code("2", result("2"), count=3),
+    ]
+    document = json.loads(saved(notebooks, *cells).path.read_text())
+    assert [cell["metadata"] for cell in document["cells"]] == [{}, {}, {"jupyter": {"outputs_hidden": True}}, {}]
+    document["cells"][2]["metadata"] = {}
+    path = notebooks / "appendix_open.ipynb"
+    path.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n")
+    assert "metadata of cell 2" in "".join(problems(Notebook.load(path), ALL))
 
 
 def test_sections_in_another_order_are_caught(notebooks: Path) -> None:

@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 from browser.chat_windows import GENEROUS, SECRET, Windows, address, both_in, windows_of
+from chat.resuming import EXPECTED, Restless
 from deadlines import SCALE
 from playwright.async_api import WebSocketRoute, expect
 
 import rtlab
 from rtlab.chat import CHAT, connect, create_app, issue_token
 from rtlab.chat.events import EventRefused
+from rtlab.chat.rooms import chat_room
 from rtlab.chat.stores.memory import MemoryHistory
 from rtlab.realtime import Server
 from rtlab.servers.hosting import HostedServer
@@ -82,6 +84,26 @@ async def test_a_restart_loses_nothing_that_the_history_holds(windows):
         await server.stop()
 
 
+@pytest.mark.parametrize("said_before", [["before"], []], ids=["with a message", "in an empty room"])
+async def test_60_missed_one_live_before_the_history_and_a_cut_between_the_pages(windows, said_before):
+    history = Restless()
+    app = create_app(secret=SECRET, limits=GENEROUS, history=history)
+    history.sio = app[CHAT].sio
+    async with rtlab.serve(app) as server:
+        alice = await windows.open(address(server))
+        await alice.sees_people("alice")
+        for text in said_before:
+            await alice.say(text)
+        await alice.sees(*said_before)
+        await history.cut_all()
+        await alice.sees(*said_before, *EXPECTED)
+        await expect(alice["#messages > li.notice"]).to_have_count(0)
+        await alice.connected()
+        await alice.say("the end")
+        await alice.sees(*said_before, *EXPECTED, "the end")
+        assert len(history.asked) == 3, "a page, the cut, and on from where that page ended"
+
+
 async def test_where_messages_may_be_missing_it_says_so(windows):
     server = await rtlab.start(create_app(secret=SECRET))
     alice, bob = await both_in(windows, server)
@@ -118,6 +140,20 @@ async def test_one_does_not_have_to_wait_for_the_next_attempt(windows):
         await expect(alice["#text"]).to_be_focused()
     finally:
         await server.stop()
+
+
+async def test_what_the_server_has_lost_is_said_where_it_is_missing(windows):
+    app = create_app(secret=SECRET, dev=True, limits=GENEROUS)
+    async with rtlab.serve(app) as server:
+        alice, bob = await both_in(windows, server)
+        await alice.say("before")
+        await bob.sees("before")
+        about = {"room": "lobby", "after": "0-0", "offset": f"{int(time.time() * 1000)}-0"}
+        await app[CHAT].sio.emit("chat:lost", about, to=chat_room("lobby"))
+        await expect(bob["#log .notice"]).to_contain_text("The server has missed messages and no longer has them")
+        await alice.say("after")
+        await bob.sees("before", "after")
+        await expect(bob["#log .notice"]).to_have_count(1)
 
 
 async def test_a_message_whose_acknowledgement_was_lost_is_there_once(windows, server):
@@ -209,6 +245,94 @@ async def test_a_message_on_which_the_connection_ends_is_given_up_and_the_next_a
         await alice.say("remedy")
         await alice.sees("after it", "remedy")
         assert history.attempts == 3
+
+
+async def test_the_innocent_of_other_rooms_are_not_given_up_with_it(windows):
+    """Each room has a message on its way when the connection ends on one of them."""
+    history = CutBy("poison", "the connection")
+    app = create_app(secret=SECRET, limits=GENEROUS, history=history)
+    history.sio = app[CHAT].sio
+    server = await rtlab.start(app)
+    try:
+        rooms = ["lobby", "garden", "kitchen"]
+        alice = await windows.open(address(server))
+        for room in rooms[1:]:
+            await alice.join(room)
+        await alice.page.context.set_offline(True)
+        await history._end_all()
+        await alice.away()
+        await alice.go_to("lobby")
+        await alice.say("poison")
+        for room in rooms[1:]:
+            await alice.go_to(room)
+            await alice.say(f"from {room}")
+        await alice.page.context.set_offline(False)
+        for room in rooms[1:]:
+            await alice.go_to(room)
+            await alice.sees(f"from {room}")
+        await alice.go_to("lobby")
+        await expect(alice["#pending .fate"]).to_contain_text("Each time this was sent, the connection ended.")
+        assert history.attempts == 3
+    finally:
+        await server.stop()
+
+
+async def test_an_outbox_that_is_full_keeps_the_text_in_the_input(windows):
+    server = await rtlab.start(create_app(secret=SECRET, limits=GENEROUS))
+    alice = await windows.open(address(server))
+    await alice.sees_people("alice")
+    await server.stop()
+    await alice.away()
+    await alice.page.evaluate(
+        """count => {
+          for (let number = 0; number < count; number += 1) {
+            document.getElementById("text").value = `number ${number}`;
+            document.getElementById("compose").requestSubmit();
+          }
+        }""",
+        200,
+    )
+    await expect(alice["#pending li"]).to_have_count(200)
+    await alice.say("one more")
+    await expect(alice["#problem"]).to_contain_text("As many messages wait to be sent as can be kept.")
+    await expect(alice["#text"]).to_have_value("one more")
+    await expect(alice["#pending li"]).to_have_count(200)
+    server = await rtlab.start(create_app(secret=SECRET, limits=GENEROUS), port=server.port)
+    try:
+        await alice.connected()
+        await expect(alice["#pending li"]).to_have_count(0)
+        await alice["#text"].press("Enter")
+        await expect(alice["#messages .text"].last).to_have_text("one more")
+    finally:
+        await server.stop()
+
+
+class FailsAtFirst(MemoryHistory):
+    """A history that fails over a message as often as is said."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(100)
+        self.left = times
+
+    async def append(self, room: str, record: dict[str, Any], user: str) -> tuple[dict[str, Any], bool]:
+        if self.left:
+            self.left -= 1
+            raise EventRefused("server_error", "This is our fault and not yours. It is logged.")
+        return await super().append(room, record, user)
+
+
+@pytest.mark.parametrize("times", [2, 3])
+async def test_a_server_that_fails_over_a_message_is_asked_three_times(windows, times):
+    history = FailsAtFirst(times)
+    async with rtlab.serve(create_app(secret=SECRET, limits=GENEROUS, history=history)) as server:
+        alice = await windows.open(address(server))
+        await alice.sees_people("alice")
+        await alice.say("here")
+        if times == 3:
+            await expect(alice["#pending .fate"]).to_contain_text("The server failed.")
+            await alice["#pending"].get_by_role("button", name="Try again").click()
+        await alice.sees("here")
+        assert history.left == 0
 
 
 async def test_a_text_that_utf_8_cannot_carry_is_mended_before_it_is_sent(windows, server):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -10,6 +12,7 @@ import pytest
 from aiohttp import web
 from browser.chat_windows import GENEROUS, SECRET, Windows, address, windows_of
 from deadlines import SCALE
+from eventually import until
 from playwright.async_api import Route, expect
 
 import rtlab
@@ -151,25 +154,60 @@ async def test_a_name_that_cannot_be_seen_is_not_taken_and_the_page_says_why(win
     await expect(window["#room-name"]).to_have_text("👩\u200d👩\u200d👧 tea")
 
 
-async def test_by_name_a_fresh_token_comes_by_itself(windows, server):
+async def test_by_name_a_fresh_token_is_shown_before_the_old_one_ends(windows, server):
+    asked: list[float] = []
+
+    async def answers(route: Route) -> None:
+        asked.append(time.time())
+        lasts = EXPIRES_S if len(asked) < 3 else 3600
+        await route.fulfill(json={"token": issue_token("alice", SECRET, expires_s=lasts)})
+
+    alice = await windows.open()
+    await alice.page.route("**/sign-in", answers)
+    await alice.page.goto(f"{server.url}/#room=lobby")
+    states = await alice.page.evaluate_handle(
+        """() => {
+          const seen = [], node = document.getElementById("state");
+          new MutationObserver(() => seen.push(node.textContent)).observe(node, { childList: true });
+          return seen;
+        }"""
+    )
+    await alice.sign_in("alice")
+    await alice.say("before")
+    await alice.sees("before")
+    await until(lambda: len(asked) == 3)
+    await until(lambda: time.time() > asked[0] + EXPIRES_S)
+    await alice.say("after")
+    await alice.sees("before", "after")
+    assert "Not connected" not in await states.json_value()
+
+
+async def test_by_name_a_fresh_token_comes_after_the_end_of_the_old_one_if_not_before(windows, server):
     asked: list[str] = []
+    late = asyncio.Event()
 
     async def answers(route: Route) -> None:
         asked.append(str(route.request.post_data))
-        await route.fulfill(json={"token": issue_token("alice", SECRET, expires_s=EXPIRES_S)})
+        if len(asked) > 1 and not late.is_set():
+            await route.abort()
+        else:
+            lasts = EXPIRES_S if len(asked) == 1 else 3600
+            await route.fulfill(json={"token": issue_token("alice", SECRET, expires_s=lasts)})
 
     alice = await windows.open()
-    await alice.page.route("**/sign-in", answers, times=1)
+    await alice.page.route("**/sign-in", answers)
     await alice.page.goto(f"{server.url}/#room=lobby")
     await alice.sign_in("alice")
     await alice.say("before")
     await alice.sees("before")
     await alice.away()
+    assert len(asked) > 1
+    late.set()
     await alice.connected()
     await alice.say("after")
     await alice.sees("before", "after")
     await expect(alice["#door"]).to_be_hidden()
-    assert asked == ['{"username":"alice"}']
+    assert set(asked) == {'{"username":"alice"}'}
 
 
 async def test_a_server_that_is_not_there_is_said_at_the_door(windows):

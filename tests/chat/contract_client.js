@@ -57,9 +57,12 @@ const scenarios = {
   async join_by_name_and_by_object({ enter, room }) {
     const [alice, bob] = [await enter(), await enter()];
     const ack = await alice.emitWithAck("chat:join", room);
-    assert.deepEqual(ack, { status: "ok", room, members: [alice.who], missed: 0, complete: true });
+    assert.match(ack.offset, /^\d+-\d+$/);
+    delete ack.offset;
+    assert.deepEqual(ack, { status: "ok", room, members: [alice.who], missed: 0, complete: true, lost: false });
     assert.deepEqual(alice.heard.at(-1), ["chat:history", []]); // before the acknowledgement
     const both = await bob.emitWithAck("chat:join", { room });
+    delete both.offset;
     assert.deepEqual(both, { ...ack, members: [alice.who, bob.who].sort() });
     assert.deepEqual(await all(alice, "chat:userJoined"), [{ username: bob.who, room }]);
     assert.deepEqual(await all(bob, "chat:userJoined"), []);
@@ -291,7 +294,7 @@ const scenarios = {
       const ack = await socket.emitWithAck(event, ...payload);
       assert.deepEqual(Object.keys(ack).sort(), ["code", "message", "status"], event);
       assert.deepEqual([ack.status, ack.code], ["error", "bad_payload"], event);
-      assert.match(ack.message, /^\w+: expected .+, got .+/);
+      assert.match(ack.message, /^[\w[\]]+: expected .+, got .+/);
     }
     for (const [socket, event] of [[alice, "subscribe"], [news, "chat:join"], [news, "*"], [alice, "toString"]]) {
       assert.equal((await socket.emitWithAck(event, room)).code, "unknown_event");

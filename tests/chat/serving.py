@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import Any
@@ -16,6 +17,7 @@ import socketio
 from aiohttp import web
 from deadlines import WAIT_S
 from eventually import until
+from redis.asyncio import Redis
 
 import rtlab
 from rtlab.chat import CHAT, Chat, Limits, create_app, issue_token
@@ -37,6 +39,8 @@ WAYS: dict[str, dict[str, Any]] = {
     "websocket": {"transports": ["websocket"]},
     "MessagePack": {"serializer": "msgpack"},
 }
+ON_REDIS = os.environ.get("RTLAB_TEST_CHAT_ON")
+"""A Redis for chats that would be in memory, where `test_contract_on_redis` plays the contract to them."""
 _numbers = itertools.count(1)
 
 
@@ -214,6 +218,10 @@ async def chatting(
     *, finish: Callable[[web.Application], None] | None = None, errors_expected: bool = False, **options: Any
 ) -> AsyncIterator[Place]:
     """A chat, its rate limit out of the way; at its end nothing may be left of anybody."""
+    if ON_REDIS and not options.keys() & {"history", "sessions"}:
+        async with Redis.from_url(ON_REDIS) as redis:
+            await redis.flushall()
+        options["redis"] = ON_REDIS
     app = create_app(**{"secret": SECRET, "limits": GENEROUS, "ping_interval": 1} | options)
     if finish is not None:
         finish(app)

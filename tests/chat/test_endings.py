@@ -16,6 +16,7 @@ from aiohttp import web
 from chat.serving import SECRET, token
 from deadlines import SCALE, WAIT_S
 from eventually import until
+from quick import quick
 
 import rtlab
 from rtlab.chat import CHAT, Limits, connect, create_app
@@ -149,7 +150,7 @@ async def _mute(alice: Any) -> None:
     engine._send_packet = all_but_pong
     await alice.next("disconnect", within_s=WAIT_S * 2)
     engine._send_packet = send
-    alice._events.appendleft(rtlab.chat.reconnecting_client.Event("disconnect", "heard"))
+    alice._arrivals._events.appendleft(rtlab.chat.client.arrivals.Event("disconnect", "heard"))
 
 
 async def _chatter(alice: Any) -> None:
@@ -199,7 +200,7 @@ const socket = io(url, { transports, auth: { token }, reconnectionDelay: 50, rec
 await once(socket, "connect");
 await socket.emitWithAck("chat:join", "lobby");
 const ended = once(socket, "disconnect");
-await fetch(`${url}/test/here`, { method: "POST" });
+await fetch(`${url}/test/here`, { method: "POST" }).catch(() => {});  // its answer may be cut off with the line
 await ACTION;
 const [reason] = await ended;
 if (socket.active) await once(socket, "connect");
@@ -237,7 +238,7 @@ def said(caplog) -> list[str]:
     return [each.reason for each in records if each.namespace == "/"]
 
 
-@pytest.mark.parametrize("transport", ["polling", "websocket"])
+@pytest.mark.parametrize("transport", quick(["polling", "websocket"], ["websocket"]))
 @pytest.mark.parametrize("name", ROWS)
 async def test_the_python_client(scene, name, transport, caplog):
     row = ROWS[name]
@@ -261,7 +262,7 @@ async def test_the_python_client(scene, name, transport, caplog):
         assert said(caplog)[0] in row.reasons
 
 
-@pytest.mark.parametrize("transport", ["polling", "websocket"])
+@pytest.mark.parametrize("transport", quick(["polling", "websocket"], ["polling"]))
 @pytest.mark.parametrize("name", ROWS)
 async def test_the_javascript_client(scene, name, transport, caplog):
     row = ROWS[name]

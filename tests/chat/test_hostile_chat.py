@@ -60,9 +60,9 @@ def fine(ack):
     assert len(ack["message"]) < 500, ack
     assert ack["message"].isprintable(), ack
     if ack["code"] == "bad_payload":
-        assert re.match(r"\w+: expected .+, got .+", ack["message"]), ack
+        assert re.match(r"(?:[\w\[\]]+|'.+'): expected .+, got .+", ack["message"]), ack
     else:
-        assert re.match(r"\w+: expected .+", ack["message"]), ack
+        assert re.match(r"(?:[\w\[\]]+|'.+'): expected .+", ack["message"]), ack
     return True
 
 

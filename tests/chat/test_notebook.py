@@ -1,7 +1,5 @@
 """The page beside a cell."""
 
-import pytest
-
 import rtlab
 from rtlab.chat import create_app, show
 
@@ -16,8 +14,3 @@ async def test_a_frame_with_what_it_needs_behind_the_hash(monkeypatch):
         assert 'height="100"' in shown
         monkeypatch.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/alice/")
         assert f'src="/user/alice/proxy/{server.port}/#room=lobby"' in show(server)._repr_html_()
-
-
-async def test_a_server_that_is_none():
-    with pytest.raises(AttributeError):
-        show("http://127.0.0.1:1")

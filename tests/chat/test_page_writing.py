@@ -4,10 +4,13 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
 from deadlines import WAIT_S
+from quick import code_points, quick
 
 from rtlab.chat import page, payloads
 from rtlab.chat.limits import Limits
+from rtlab.chat.writing.characters import DEFAULT_IGNORABLE
 from rtlab.chat.writing.emoji import joined
 from rtlab.chat.writing.names import fault_in
 from rtlab.servers import programs
@@ -61,8 +64,10 @@ def test_every_joined_emoji_comes_out_in_full_whatever_selectors_it_had():
     assert set(call("whyNoName", *emoji)) == {""}
 
 
-def test_it_complains_of_no_name_that_the_server_takes():
-    given = [f"x{chr(code)}y" for code in range(0x30000) if not 0xD800 <= code <= 0xDFFF]
+@pytest.mark.parametrize("everything", quick([False, True], [False]))
+def test_it_complains_of_no_name_that_the_server_takes(everything):
+    codes = code_points(everything, DEFAULT_IGNORABLE)
+    given = [f"x{chr(code)}y" for code in codes if code < 0x30000 and not 0xD800 <= code <= 0xDFFF]
     names = call("tidyName", *given)
     complaints = dict(zip(names, call("whyNoName", *names), strict=True))
     assert [name for name, said in complaints.items() if said and fault_in(name) is None] == []

@@ -65,13 +65,17 @@ STRING = "expected a string of 1 to"
         ("message", {"room": "r", "text": "a\rb"}, "no control characters but tabs and line ends, got U+000D"),
         ("message", {"room": "r", "text": "a\x85"}, "no control characters but tabs and line ends, got U+0085"),
         ("message", {"room": "\u3164", "text": "a"}, "room: expected characters that can be seen, got U+3164"),
-        ("topics", ["a\u200d"], "topics: expected joiners only in emoji that Unicode recommends, got U+200D"),
+        ("topics", ["a\u200d"], "topics[0]: expected joiners only in emoji that Unicode recommends, got U+200D"),
         ("join", {"room": "a  b"}, "room: expected one blank between two words, got 'a  b'"),
-        ("message", {"room": "r", "text": "x", "to": "*"}, "expected no fields but clientId, room, text, got 'to'"),
+        (
+            "message",
+            {"room": "r", "text": "x", "to": "*"},
+            "'to': expected one of the fields clientId, room, text, got an unknown one",
+        ),
         ("message", {"room": "r", "text": "x", "clientId": {}}, f"clientId: {STRING} 64 characters, got an object"),
         ("topics", "x", "topics: expected a list of at most 2 names, got a string"),
         ("topics", ["a", "b", "c"], "topics: expected a list of at most 2 names, got 3"),
-        ("topics", ["a", None], f"topics: {STRING} 10 characters, got nothing"),
+        ("topics", ["a", None], f"topics[1]: {STRING} 10 characters, got nothing"),
     ],
 )
 def test_what_is_wrong_is_named(read, payload, said):

@@ -88,9 +88,9 @@ async def test_from_the_secret_to_a_conversation_to_sigterm():
             assert await asyncio.to_thread(process.wait, WAIT_S) == 0
         log = [json.loads(line) for line in process.stderr]
     said = [entry["message"] for entry in log]
-    assert {"connected", "refused", "draining", "disconnected"} <= set(said)
-    refused = log[said.index("refused")]
-    assert (refused["reason"], refused["peer"], refused["level"]) == ("token_invalid", "127.0.0.1", "INFO")
+    assert {"connected", "draining", "disconnected"} <= set(said)
+    refused = log[said.index("refused: token_invalid (Signature verification failed)")]
+    assert (refused["reason"], refused["peer"], refused["level"]) == ("token_invalid", "127.0.0.1", "WARNING")
     assert token not in json.dumps(log)
 
 
@@ -239,6 +239,7 @@ def test_the_help_tells_what_it_does():
     ("arguments", "secret", "said"),
     [
         ([], None, "RTLAB_SECRET is not set"),
+        ([], None, "To try the chat on this machine, leave the secret out: rtlab serve chat --dev"),
         ([], "", "RTLAB_SECRET is not set"),
         ([], "short", "at least 32 bytes, got 5"),
         (["--dev"], "short", "at least 32 bytes, got 5"),
@@ -260,8 +261,15 @@ def test_a_taken_port_says_so():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run("serve", "chat", "--port", str(taken.getsockname()[1]))
     assert result.returncode == 2
-    assert "Cannot listen on 127.0.0.1, port" in result.stderr
+    assert re.search(
+        r"Port \d+ of 127\.0\.0\.1 is taken by another program: end it, or choose another port", result.stderr
+    )
     assert "Traceback" not in result.stderr
+    with started() as (_, url):
+        result = run("serve", "chat", "--port", url.rpartition(":")[2])
+    assert (
+        "is taken by another chat of rtlab: end it, or choose another port (--port 0 takes a free one)" in result.stderr
+    )
 
 
 def test_a_token():
@@ -276,6 +284,7 @@ def test_a_token():
     ("arguments", "secret", "said"),
     [
         (["alice"], None, "RTLAB_SECRET is not set"),
+        (["alice"], None, "The chat has to have the same one. `rtlab serve chat --dev` prints a token itself."),
         (["alice"], "short", "got 5"),
         (["alice", "--expires", "tomorrow"], SECRET, "90s, 15m, 1h or 7d"),
         (["alice", "--expires", "0s"], SECRET, "90s, 15m, 1h or 7d"),

@@ -1,6 +1,7 @@
 """Every exercise of the course: the stub is to do, the solution passes, and all its parts are there."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from rtlab.grading.results import Verdict
 ROOT = Path(__file__).parents[2]
 COURSE = find_course(ROOT)
 LEAST_WRONG = 3
+LEAST_WORDS = 3
+"""Words of a sentence in DEMANDS; fewer would be found anywhere."""
 EXERCISES = [pytest.param(exercise, id=exercise.id) for exercise in COURSE.exercises]
 
 
@@ -47,6 +50,22 @@ def test_an_exercise_is_complete(exercise):
         assert len(set(check.hints)) == 2
 
 
+def plain(text):
+    """A text as DEMANDS is compared with it: without backticks, bold type, comment signs and line ends."""
+    return " ".join(re.sub(r"`|\*\*|^\s*#+ ", "", text, flags=re.MULTILINE).split())
+
+
+@pytest.mark.parametrize("exercise", EXERCISES)
+def test_each_sentence_that_demands_something_has_a_check(exercise):
+    readme = (exercise.folder / "README.md").read_text(encoding="utf-8")
+    told = plain(readme), plain(exercise.stub.read_text(encoding="utf-8"))
+    for sentence in exercise.demands:
+        assert len(sentence.split()) >= LEAST_WORDS, sentence
+        assert any(plain(sentence) in text for text in told), f"neither README nor stub says: {sentence}"
+    named = [name for names in exercise.demands.values() for name in names]
+    assert set(named) == {check.name for check in exercise.checks}, "DEMANDS names each check, and no other"
+
+
 @pytest.mark.skipif("CI" not in os.environ, reason="a learner's file may differ from the stub; CI's may not")
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_the_learners_file_is_the_stub(exercise):
@@ -58,7 +77,18 @@ def test_an_exercise_has_many_names(name):
     assert COURSE.find(name).id == "00_hello"
 
 
-@pytest.mark.parametrize("name", ["99", "hell", "", "²", "-1", "0.0"])
+@pytest.mark.parametrize("name", ["exercises/00_hello/hello.py", "hello.py", "./exercises/00_hello"])
+def test_an_exercise_is_found_by_its_path(name):
+    assert COURSE.find(name).id == "00_hello"
+
+
+@pytest.mark.parametrize("name", ["00_helo", "hell", "Hello", "exercises/00_hallo/"])
+def test_a_misspelt_name_is_answered_with_the_nearest(name):
+    with pytest.raises(UsageError, match=r"Did you mean 00_hello\? There are: 00_hello"):
+        COURSE.find(name)
+
+
+@pytest.mark.parametrize("name", ["99", "something", "", "²", "-1", "0.0"])
 def test_an_unknown_name_lists_what_there_is(name):
     with pytest.raises(UsageError, match="There are: 00_hello"):
         COURSE.find(name)

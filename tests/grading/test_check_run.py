@@ -1,9 +1,13 @@
 """The engine and the child together, on small graders made for one question each."""
 
+import tracemalloc
+
 import pytest
+from deadlines import WAIT_S
 
 from rtlab.errors import UsageError
 from rtlab.grading.exercise_run import ProcessLimits
+from rtlab.grading.printed import LINE_CHARACTERS
 from rtlab.grading.results import Verdict
 
 pytestmark = pytest.mark.usefixtures("leaves_no_process")
@@ -25,6 +29,32 @@ def test_what_came_is_in_the_sentence_and_what_was_printed_beside_it(grade_tiny)
     assert result.message == "expected the answer to be 42; got 41"
     assert result.output == ("thinking",)
     assert result.points == 0
+
+
+PRINTED_MIB = 32
+
+
+def test_whoever_prints_a_lot_pays_neither_points_nor_memory(grade_tiny):
+    """The end is kept, cut, and what came before is nowhere."""
+    prints = f"    for _ in range({PRINTED_MIB * 64}):\n        print('x' * 16383)\n    print('the end')\n"
+    patience = ProcessLimits(deadline_s=WAIT_S)  # tracing makes us slow, and so the one that prints
+    assert grade_tiny(ANSWER, f"def answer():\n{prints}    return 42\n", limits=patience).verdict is Verdict.PASSED
+    tracemalloc.start()
+    try:
+        result = grade_tiny(ANSWER, f"def answer():\n{prints}    return 41\n", limits=patience)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert result.message == "expected the answer to be 42; got 41"
+    assert result.output[-2:] == ("x" * LINE_CHARACTERS + "…", "the end")
+    assert peak < PRINTED_MIB * 2**20 / 8
+
+
+def test_what_a_forked_process_prints_later_ends_with_the_check(grade_tiny):
+    submission = (
+        "import os\ndef answer():\n    if os.fork() == 0:\n        while True: print('x' * 10**6)\n    return 42\n"
+    )
+    assert "left a process running behind" in grade_tiny(ANSWER, submission).message
 
 
 @pytest.mark.parametrize("body", ["pass", "submission.answer()", "return True", "1 + 1"])
@@ -122,6 +152,34 @@ def test_not_implemented_is_to_do(grade_tiny, submission):
     assert result.message.startswith("not written yet (tiny.py, line ")
 
 
+FAILING_STORE = """
+def fail():
+    raise OSError("the check's own")
+
+@check(points=1, hints=("a",))
+async def test_it(submission):
+    expect("the answer", await submission.answer(fail), equals="failed")
+"""
+HANDLES = """import logging
+
+async def answer(save):
+    try:
+        {line}
+    except Exception:
+        logging.exception("save failed")
+    return "late"
+"""
+
+
+def test_what_the_check_raised_and_the_submission_logged_explains_nothing(grade_tiny):
+    handled = grade_tiny(FAILING_STORE, HANDLES.format(line="save()"))
+    assert handled.message == "expected the answer to be 'failed'; got 'late'"
+    own = grade_tiny(FAILING_STORE, HANDLES.format(line="svae()"))
+    assert own.message.endswith("Your code raised NameError: name 'svae' is not defined (tiny.py, line 5)")
+    unhandled = grade_tiny(FAILING_STORE, "async def answer(save):\n    save()\n")
+    assert "OSError: the check's own (tiny.py, line 2)" in unhandled.message
+
+
 def test_somebody_elses_not_implemented_is_a_failure(grade_tiny):
     library = "import logging\nasync def answer():\n    logging.Handler().emit(None)\n"
     result = grade_tiny(ANSWER_ASYNC, library)
@@ -201,6 +259,34 @@ def test_a_hang_after_a_failure_says_both(grade_tiny):
     assert result.message.startswith(
         "expected the answer to be 42; got 41. Then still running after 0.3 s, in tiny.py, line"
     )
+
+
+HANGS_WITH_A_SERVER = (
+    "import sys, tempfile\nfrom rtlab.servers.supervisor import Child\n"
+    "def answer():\n    kept = Child([sys.executable, '-c', 'import time; time.sleep(60)'], name='a server')\n"
+    "    tempfile.mkdtemp()\n    while True:\n        pass\n"
+)
+
+
+def test_what_a_check_leaves_on_the_disk_goes_with_it(grade_tiny, tmp_path, monkeypatch):
+    """Also where the processes that would remove it are ended with SIGKILL."""
+    kept = tmp_path / "temporary"
+    kept.mkdir()
+    monkeypatch.setenv("TMPDIR", str(kept))
+    monkeypatch.setattr("tempfile.tempdir", str(kept))
+    result = grade_tiny(ANSWER, HANGS_WITH_A_SERVER, limits=ProcessLimits(deadline_s=1))
+    assert "still running" in result.message
+    assert not list(kept.iterdir())
+
+
+@pytest.mark.parametrize("text", ["# a comment\n\n   # another\n", "#"])
+def test_a_file_that_is_not_python_and_has_only_comments_is_to_do(grade_tiny, text):
+    result = grade_tiny(
+        CHECK + "def test_it(submission):\n    expect('its name', submission.name, equals='tiny.conf')\n",
+        text,
+        file="tiny.conf",
+    )
+    assert (result.verdict, result.message) == (Verdict.TODO, "not written yet (tiny.conf has only comments)")
 
 
 FORBIDDEN = "import json.decoder\n\nFORBIDDEN = {'json': 'Write a parser.'}\n\n" + ANSWER
@@ -368,9 +454,8 @@ def test_a_forged_pass_reaches_no_other_check(grade_tiny):
     [
         "os.mkdir('../2')",
         "shutil.rmtree(os.path.dirname(os.getcwd()), ignore_errors=True)",
-        "os.remove('output.log'); os.mkdir('output.log'); return 41",
-        "os.remove('output.log'); os.mkfifo('output.log'); return 41",
-        "os.remove('output.log'); os.symlink('/dev/zero', 'output.log'); return 41",
+        "os.close(1); os.close(2); return 41",
+        "os.set_blocking(1, False); [print('x' * 10**6) for _ in range(100)]; return 41",
         "os.remove('trace.txt'); os.mkdir('trace.txt'); signal.signal(signal.SIGUSR1, signal.SIG_IGN); time.sleep(60)",
         "os.remove('trace.txt'); os.mkfifo('trace.txt'); signal.signal(signal.SIGUSR1, signal.SIG_IGN); time.sleep(60)",
         "os.kill(int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1]), signal.SIGSTOP)",

@@ -51,7 +51,8 @@ def test_the_stub(run_pytest):
     status, output = run_pytest(STUB, "-v")
     assert status == 1
     assert "00_hello: 0 of 5 points" in output
-    assert output.count("not written yet (hello.py, line 15)") == 2
+    assert output.count("not written yet (hello.py, line 15)") == 1
+    assert output.count("(as above)") == 1
     assert "2 to do" in output
     assert re.search(r"test_hello\.py::test_greets_by_name TO DO", output)
 
@@ -101,7 +102,20 @@ def test_a_folder_that_does_not_exist():
         timeout=3 * WAIT_S,
     )
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "--submission nowhere: no such folder" in done.stderr
+    assert "--submission: No folder nowhere: expected one that holds submissions like exercises/ does." in done.stderr
+
+
+def test_a_folder_of_another_shape_is_told_once():
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n0", "-p", "no:cacheprovider", EXERCISE, "--submission", EXERCISE],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=3 * WAIT_S,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert done.stderr.count(f"{EXERCISE} is one level too deep. Pass the folder above it: exercises.") == 1
+    assert "there is no" not in done.stdout
 
 
 @pytest.mark.long

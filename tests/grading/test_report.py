@@ -97,6 +97,37 @@ def test_a_name_is_no_formula_in_a_spreadsheet(report, course, name, cell):
     assert all(each.isprintable() for row in table.rows() for each in row), "the same table goes to a terminal"
 
 
+CODES = (*range(32), *range(127, 160), 0x200E, *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+COMMANDS = [chr(code) for code in CODES if chr(code) not in "\n\t"]
+"""What a terminal obeys: C0 but for line ends and tabs, DEL, C1, and what turns the direction of writing."""
+
+
+def test_nothing_that_a_submission_says_reaches_a_terminal(grade_tiny, course):
+    """Neither as an exception's text, nor as a repr, nor printed."""
+    nasty = ascii("".join(COMMANDS))
+    grader = "".join(
+        f"@check(points=1, hints=('a', 'b'))\ndef test_{name}(submission):\n"
+        f"    expect('it', submission.{name}(), equals=1)\n"
+        for name in ("says", "raises", "shows")
+    )
+    submission = (
+        f"NASTY = {nasty}\nprint(NASTY)\n"
+        "class Shows:\n    def __repr__(self):\n        return NASTY\n"
+        "def says():\n    return NASTY\n"
+        "def raises():\n    raise ValueError(NASTY)\n"
+        "shows = Shows\n"
+    )
+    results = grade_tiny(grader, submission, every=True)
+    assert [check.verdict for check in results] == [Verdict.FAILED] * 3
+    report = Report((ExerciseResult("00_hello", results),), course)
+    for text in (repr(report), report._repr_html_(), report.to_json()):
+        assert [each for each in COMMANDS if each in text] == []
+    for check in results:
+        assert "\n" not in check.message
+        assert r"\x1b" in check.message
+        assert r"\u202e" in "".join(check.output)
+
+
 async def test_a_notebook_grades_while_its_loop_runs(course_copy, capsys, leaves_no_process):
     assert rtlab.grade("00", root=course_copy).points == 0
     assert capsys.readouterr().out == "Grading 00_hello ○○\n"

@@ -202,7 +202,12 @@ async def test_what_is_slow_to_read_holds_up_its_sender_and_nobody_else(in_turns
         writer.write(b"x")
         await reader.readexactly(1)
         if not in_turns:
-            pedant.receive = lambda direction, data: [Pedant.receive(pedant, direction, bytes([each])) for each in data]
+
+            def at_once(direction, data):
+                for each in data:
+                    Pedant.receive(pedant, direction, bytes([each]))
+
+            pedant.receive = at_once
             pedant.portion = lambda _: 2**20
         flooding.write(flood)
         await until(lambda: pedant.bytes[UP])
@@ -253,3 +258,59 @@ async def test_a_client_without_a_server_that_says_nothing_is_not_kept(monkeypat
         assert await reader.read() == b""
         await relays[0].closed.wait()
     assert notes.refused == ["connection refused"]
+
+
+class Shouting(Notes):
+    """Puts other bytes in the place of those that it is shown, and adds some at the end."""
+
+    def receive(self, direction, data):
+        super().receive(direction, data)
+        return data.upper() if direction is UP and data.islower() else None
+
+    def end(self, direction, problem=""):
+        super().end(direction, problem)
+        return b"!" if direction is UP else None
+
+
+async def test_an_observer_may_put_other_bytes_in_their_place():
+    async with through(echo, notes=Shouting()) as (notes, _, reader, writer):
+        for said, comes in [(b"abc", b"ABC"), (b"Def", b"Def"), (b"ghi", b"GHI")]:
+            writer.write(said)
+            assert await reader.readexactly(3) == comes
+        writer.write_eof()
+        assert await reader.read() == b"!"
+    assert notes.bytes[UP] == b"abcDefghi"
+
+
+async def test_a_part_of_what_is_read_at_once_may_be_replaced():
+    class Third(Notes):
+        def portion(self, direction):
+            return 3
+
+        def receive(self, direction, data):
+            return b"" if data == b"def" and direction is UP else None
+
+    async with through(echo, notes=Third()) as (_, _, reader, writer):
+        writer.write(b"abcdefghi")
+        writer.write_eof()
+        assert await reader.read() == b"abcghi"
+
+
+async def test_a_reset_at_once_reaches_both_sides():
+    heard = asyncio.Queue()
+
+    async def listens(reader, _writer):
+        try:
+            await reader.read()
+        except ConnectionResetError as error:
+            heard.put_nowait(error)
+
+    async with through(listens) as (_, relays, reader, writer):
+        writer.write(b"x")
+        await until(lambda: relays and relays[0]._server.open)
+        relays[0].reset()
+        with pytest.raises(ConnectionResetError):
+            await reader.read()
+        async with asyncio.timeout(WAIT_S):
+            await heard.get()
+            await relays[0].closed.wait()

@@ -57,13 +57,13 @@ def test_every_private_name_of_the_libraries_is_on_the_list():
     listed = {name for _, name in compat.NAMES}
     inherited = {
         name
-        for owner in (socketio.AsyncServer, socketio.AsyncManager, engineio.AsyncServer)
+        for owner in (socketio.AsyncServer, socketio.AsyncRedisManager, engineio.AsyncServer)
         for name in dir(owner)
         if name.startswith("_") and not name.startswith("__")
     }
     used = {
         name
-        for path in PACKAGE.glob("*.py")
+        for path in PACKAGE.rglob("*.py")
         if path.name != "compat.py"
         for name in re.findall(
             r"(?:self\.(?:\w+\.)?|server\.|super\(\)\.|def )(_[a-z]\w*)", path.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """Too much of what is allowed: readers that stop, floods, bombs, bursts. Each costs its limit, and others nothing."""
 
 import asyncio
+import functools
 import gzip
 import json
 import zlib
@@ -10,6 +11,7 @@ from contextlib import suppress
 import pytest
 from deadlines import WAIT_S
 from eventually import until
+from quick import quick
 from realtime.conformance.lab import Client
 from realtime.hostile_figures import table
 from realtime.watched import watched
@@ -50,20 +52,22 @@ async def test_a_reader_that_stops_is_cut_off_for_real(transport, monkeypatch):
             silent.transport.raw.transport.abort()
 
 
-@pytest.mark.parametrize("kind", ["PONG", "a message without a type", "WebSocket PING", "empty fragments"])
+FRAMES = {
+    "PONG": Frame(Opcode.TEXT, b"3"),
+    "a message without a type": Frame(Opcode.TEXT, b"4"),
+    "WebSocket PING": Frame(Opcode.PING, b"x" * 125),
+    "empty fragments": Frame(Opcode.CONT, b"", fin=False),
+}
+
+
+@pytest.mark.parametrize("kind", quick(FRAMES, ["a message without a type", "empty fragments"]))
 async def test_a_flood_on_a_websocket(kind, monkeypatch):
     async with watched(monkeypatch, f"flood of {kind}") as (seen, lab):
         for _ in range(3):
             client = await lab.client()
             transport = client.transport.raw.transport
             transport.pause_reading()
-            what = {
-                "PONG": Frame(Opcode.TEXT, b"3"),
-                "a message without a type": Frame(Opcode.TEXT, b"4"),
-                "WebSocket PING": Frame(Opcode.PING, b"x" * 125),
-                "empty fragments": Frame(Opcode.CONT, b"", fin=False),
-            }[kind]
-            data = what.serialize(mask=True) * 1000
+            data = FRAMES[kind].serialize(mask=True) * 1000
             if kind == "empty fragments":
                 data = Frame(Opcode.TEXT, b"", fin=False).serialize(mask=True) + data
             for _ in range(100):
@@ -85,7 +89,7 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", quick(KINDS, ["events that nobody handles", "WebSocket PING"]))
 async def test_eight_connections_that_flood(kind, monkeypatch):
     """They have been let in, and send as fast as they are read, until the honest two have said twenty things more."""
     frame = KINDS[kind].serialize(mask=True)
@@ -123,15 +127,21 @@ async def test_a_message_in_fragments_has_one_limit(monkeypatch):
             assert client.transport.raw.close_code == 1009
 
 
-@pytest.mark.parametrize("admitted", [True, False])
-async def test_a_bomb_goes_off_over_neither_transport(admitted, monkeypatch):
+@functools.cache
+def bombs():
+    """100 MB of zeros as gzip, and as a WebSocket message: made once, because that takes longer than its going off."""
     zeros = b"4" + b"0" * 100_000_000
-    zipped, deflate = gzip.compress(zeros, 1), zlib.compressobj(1, wbits=-15)
-    bomb = deflate.compress(zeros) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    deflate = zlib.compressobj(1, wbits=-15)
+    return gzip.compress(zeros, 1), deflate.compress(zeros) + deflate.flush(zlib.Z_SYNC_FLUSH)
+
+
+@pytest.mark.parametrize("admitted", quick([True, False], [True]))
+async def test_a_bomb_goes_off_over_neither_transport(admitted, monkeypatch):
+    zipped, bomb = bombs()
     frame = bytearray(Frame(Opcode.BINARY, bomb).serialize(mask=True))
     frame[0] |= 0x40  # RSV1: it is compressed
     async with watched(monkeypatch, "bombs of 100 MB each") as (seen, lab):
-        for _ in range(5):
+        for _ in range(2):
             url = f"{seen.server.ws_url}/socket.io/?EIO=4&transport=websocket"
             async with connect_websocket(
                 url, compression=None, extensions=[ClientPerMessageDeflateFactory()], ping_interval=None
@@ -143,7 +153,8 @@ async def test_a_bomb_goes_off_over_neither_transport(admitted, monkeypatch):
                 ws.transport.write(frame)
                 with pytest.raises(ConnectionClosed):
                     await asyncio.wait_for(ws.recv(), WAIT_S)
-                assert ws.close_code == (1009 if admitted else 1008)
+                # who is not admitted has said too much, or one message is too large: whichever is seen first
+                assert ws.close_code in ((1009,) if admitted else (1008, 1009))
             session = await lab.polling()
             query, headers = session.query, {"Content-Encoding": "gzip"}
             async with lab.http.post(lab.url, params=query, data=zipped, headers=headers) as answer:

@@ -186,7 +186,7 @@ async def test_a_class_is_no_app():
 
         async def __call__(self, scope, receive, send): ...
 
-    with pytest.raises(rtlab.UsageError, match="an ASGI app"):
+    with pytest.raises(rtlab.UsageError, match=r"App is a class: pass an object of it, App\(…\)"):
         await rtlab.start(App)
 
 

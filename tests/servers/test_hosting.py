@@ -159,7 +159,7 @@ async def test_stop_twice_and_from_the_outside():
     ("app", "said"),
     [
         (3, "Expected an aiohttp web.Application, .* got 3"),
-        (lambda first, second: None, "Expected an aiohttp"),
+        (lambda first, second: None, "is not async"),
         ("not an import string", "Expected an import string like 'chat:app'"),
         ("an_app_that_is_not:there", "There is no module 'an_app_that_is_not'"),
         ("rtlab.errors:Missing", "Module 'rtlab.errors' has no 'Missing'"),
@@ -181,9 +181,45 @@ async def test_a_socketio_server_can_be_started_again():
             await client.disconnect()
 
 
-async def test_a_coroutine_is_no_app():
-    with pytest.raises(rtlab.UsageError, match="without calling it"):
-        await rtlab.start(echo(None))
+async def test_the_address_of_a_stopped_server():
+    server = await rtlab.start(make_app)
+    await server.stop()
+    for name in ("url", "ws_url", "browser_url"):
+        with pytest.raises(
+            rtlab.UsageError, match=rf"<Server http://127.0.0.1:{server.port}, .*, stopped> was stopped"
+        ):
+            getattr(server, name)
+    async with rtlab.serve(make_app) as second:
+        pass
+    with pytest.raises(rtlab.UsageError, match="at the end of its block"):
+        _ = second.url
+
+
+async def test_a_misspelt_attribute():
+    async with rtlab.serve(make_app) as server, rtlab.tap(server) as tap:
+        with pytest.raises(rtlab.UsageError, match=r"A Server has no attribute 'wsurl'. Did you mean .*'ws_url'"):
+            _ = server.wsurl
+        with pytest.raises(AttributeError, match=r"A Tap has no attribute 'transcrypt'. Did you mean 'transcript'"):
+            _ = tap.transcrypt
+        with pytest.raises(AttributeError, match=r"has no attribute 'address'. There are: .*url"):
+            _ = server.address
+        assert not hasattr(server, "wsurl")
+
+
+async def test_a_start_that_fails_says_what_it_has_stopped():
+    first = await rtlab.start(make_app, name="a lesson")
+    with pytest.raises(rtlab.UsageError, match="is not async"):
+        await rtlab.start(lambda websocket: None, name="a lesson")
+    assert first.running, "a mistake that shows in the app stops nothing"
+    with pytest.raises(rtlab.UsageError, match="gave None") as caught:
+        await rtlab.start(lambda: None, name="a lesson")
+    assert not first.running
+    (note,) = caught.value.__notes__
+    assert f"Nothing runs in the place of <Server http://127.0.0.1:{first.port}, aiohttp application" in note
+    assert "still refers to the stopped one" in note
+    with pytest.raises(rtlab.UsageError) as caught:
+        await rtlab.start(lambda: None, name="a lesson")
+    assert not hasattr(caught.value, "__notes__"), "this time nothing was stopped"
 
 
 async def test_a_taken_port():
@@ -197,6 +233,11 @@ async def test_a_taken_port():
 async def test_a_port_that_is_none():
     with pytest.raises(rtlab.UsageError, match=r"from 1 to 65535 .* got 70000"):
         await rtlab.start(make_app, port=70000)
+    for port in ("8000", None, True, 80.0):
+        with pytest.raises(rtlab.UsageError, match=r"A TCP port is a number from 1 to 65535"):
+            await rtlab.start(make_app, port=port)
+        with pytest.raises(rtlab.UsageError, match=r"A TCP port is a number from 1 to 65535"):
+            await rtlab.start_tap("http://127.0.0.1:9", port=port)
 
 
 async def test_a_failing_start_frees_the_port():

@@ -75,6 +75,8 @@ class Kernel:
     def __init__(self, manager, client):
         self.manager = manager
         self.client = client
+        self.traceback = ""
+        """What the last error looked like to the reader."""
 
     async def send(self, code: str, cell_id: str = "a-cell") -> str:
         """Start running a cell, as JupyterLab does; gives the id of the request."""
@@ -103,6 +105,7 @@ class Kernel:
                     case "error":
                         error = message["content"]["ename"]
                         printed += message["content"]["evalue"]
+                        self.traceback = "\n".join(message["content"]["traceback"])
                     case "status" if message["content"]["execution_state"] == "idle":
                         return printed, error
 
@@ -170,6 +173,59 @@ async def test_nothing_outlives_the_kernel(kernel, end):
         case "crash":
             await kernel.send("import ctypes; ctypes.string_at(0)")
     await wait_until_gone(started)
+
+
+CLUSTER = """
+import json, os, rtlab
+cluster = await rtlab.start_cluster("an_app:create", 3)
+children = [*(worker.child for worker in cluster.workers), cluster.balancer.child, cluster.broker.child]
+print(json.dumps({
+    "pids": [pid for each in children for pid in (each.pid, each.watchdog_pid)],
+    "ports": [*(worker.port for worker in cluster.workers), cluster.port, int(cluster.broker.url.rpartition(":")[2])],
+    "directories": [str(each.directory) for each in children],
+}))
+"""
+
+
+@pytest.mark.parametrize("end", ["SIGKILL", pytest.param("restart", marks=pytest.mark.long), "stop"])
+async def test_no_part_of_a_cluster_outlives_the_kernel(kernel, end):
+    started = json.loads(await kernel.run(CLUSTER))
+    assert len(started["pids"]) == 10, "three workers, nginx and Valkey, each with its watchdog"
+    assert all(psutil.pid_exists(pid) for pid in started["pids"])
+    started["pids"] += [child.pid for child in psutil.Process(kernel.manager.provisioner.pid).children(recursive=True)]
+    match end:
+        case "SIGKILL":
+            await kernel.manager.signal_kernel(9)
+        case "restart":
+            await kernel.manager.restart_kernel()
+        case "stop":
+            await kernel.run("await cluster.stop()")
+    await wait_until_gone(started)
+
+
+async def test_a_second_run_of_the_cell_with_a_cluster_replaces_it(kernel):
+    cell = "import rtlab\ncluster = await rtlab.start_cluster('an_app:create', 1, redis=False)\ncluster.port"
+    first = await kernel.run(cell, cell_id="one")
+    line, second = (await kernel.run(cell, cell_id="one")).splitlines()
+    assert line == (
+        f"Stopped <Cluster http://localhost:{first}, an_app:create, sticky over 1 worker, ready>, started by an "
+        "earlier run of this cell."
+    )
+    assert second != first
+    assert (await kernel.run("len(rtlab.resources())")) == "1"
+
+
+async def test_a_cluster_whose_start_is_interrupted_leaves_nothing(kernel, tmp_path):
+    (tmp_path / "slow_app.py").write_text("import signal, pathlib; pathlib.Path('importing').touch(); signal.pause()")
+    running = await kernel.send("import rtlab; await rtlab.start_cluster('slow_app:app', 2)")
+    await until((tmp_path / "importing").exists)
+    children = psutil.Process(kernel.manager.provisioner.pid).children(recursive=True)
+    await kernel.manager.interrupt_kernel()
+    _, error = await kernel.result(running)
+    assert error in {"CancelledError", "KeyboardInterrupt"}
+    _, alive = psutil.wait_procs(children, timeout=WAIT_S)
+    assert not alive
+    assert await kernel.run("rtlab.resources()") == "nothing is open"
 
 
 async def test_the_interrupt_button_spares_what_runs(kernel):
@@ -243,3 +299,25 @@ async def test_a_second_run_of_the_same_cell_replaces(kernel):
     assert "Stopped" not in other
     open_now = await kernel.run("rtlab.resources()")
     assert [first in open_now, port in open_now, other in open_now] == [False, True, True]
+
+
+async def test_a_cell_that_fails_the_second_time_says_what_its_name_refers_to(kernel):
+    start = "import rtlab; server = await rtlab.start(an_app)"
+    await kernel.run("import an_app as module; an_app = module.create")
+    await kernel.run(start, "the-cell")
+    port = await kernel.run("server.port", "another")
+    await kernel.run("an_app = lambda: None", "another")
+    printed, error = await kernel.result(await kernel.send(start, "the-cell"))
+    assert (error, "gave None" in printed) == ("UsageError", True), printed
+    assert f"Nothing runs in the place of <Server http://127.0.0.1:{port}" in kernel.traceback
+    assert "still refers to the stopped one" in kernel.traceback
+    printed, error = await kernel.result(await kernel.send("server.url", "another"))
+    assert (error, "was stopped" in printed) == ("UsageError", True), printed
+
+
+async def test_names_and_await_in_a_kernel(kernel):
+    printed, error = await kernel.result(await kernel.send("from rtlab import tapp"))
+    assert (error, "Did you mean 'tap'" in printed) == ("ImportError", True), printed
+    shown = await kernel.run("import rtlab; server = rtlab.start('an_app:create'); server")
+    assert "not awaited. Write: server = await rtlab.start(…)" in shown
+    assert "an_app" not in await kernel.run("server = await server; print(server.running); await server.stop()")

@@ -1,5 +1,6 @@
 """A log that is summed up: whatever repeats, a few lines and a number."""
 
+import asyncio
 import logging
 
 from eventually import until
@@ -37,3 +38,14 @@ async def test_it_sums_up_by_itself_and_begins_anew(caplog, monkeypatch):
     assert len(caplog.records) == 1
     repeats.sum_up()
     assert len(caplog.records) == 1, "nothing was left out"
+
+
+def test_another_event_loop_begins_anew(caplog):
+    repeats = RepeatLog(logging.getLogger("test.repeats"))
+
+    async def log_all() -> list[bool]:
+        return [repeats.log(logging.WARNING, "kind", "a line") for _ in range(LINES + 2)]
+
+    for _ in range(2):
+        assert asyncio.run(log_all()) == [True] * LINES + [False] * 2, "it says whether it has written"
+    assert len(caplog.records) == 2 * LINES

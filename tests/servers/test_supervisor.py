@@ -58,6 +58,15 @@ def test_output_and_exit_status_are_kept():
     assert "one" in str(error)
 
 
+def test_files_are_there_before_it_starts_for_this_user_only():
+    code = "import os, stat; print(open('conf').read(), oct(stat.S_IMODE(os.stat('conf').st_mode)))"
+    child = Child([PYTHON, "-c", code], name="reader", files={"conf": b"hello"})
+    assert child.wait(WAIT_S) == 0
+    assert child.log.tail() == ["hello 0o600"]
+    child.close()
+    assert not child.directory.exists()
+
+
 def test_last_words_after_sigterm_are_kept():
     code = "import signal\nsignal.signal(15, lambda *_: exit(print('bye')))\nprint('up', flush=True)\nsignal.pause()"
     child = Child([PYTHON, "-c", code], name="polite")
@@ -65,6 +74,29 @@ def test_last_words_after_sigterm_are_kept():
     child.close()
     assert child.returncode == 0
     assert child.log.tail() == ["up", "bye"]
+
+
+@pytest.mark.parametrize("how", ["close", "aclose", "the parent is gone"])
+def test_one_that_is_stopped_hears_sigterm_too(how, tmp_path):
+    """It goes on, says its last words and ends: nobody waits for SIGKILL."""
+    said = tmp_path / "said"
+    polite = f"signal.signal(15, lambda *_: exit(print('bye', file=open({str(said)!r}, 'w'))))"
+    code = f"import signal\n{polite}\nprint('up', flush=True)\nwhile True: signal.pause()"
+    child = Child([PYTHON, "-c", code], name="polite", grace_s=10 * WAIT_S)
+    eventually(child.log.tail, "the child is up")
+    child.send_signal(signal.SIGSTOP)
+    eventually(lambda: psutil.Process(child.pid).status() == psutil.STATUS_STOPPED)
+    if how == "close":
+        child.close()
+    elif how == "aclose":
+        asyncio.run(child.aclose())
+    else:
+        child._watchdog.stdin.close()
+        eventually(lambda: gone(child.watchdog_pid))
+        child.poll()
+        child.close()
+    assert said.read_text() == "bye\n"
+    assert gone(child.pid)
 
 
 def test_a_program_that_is_not_there():
@@ -89,6 +121,17 @@ def test_repr_says_what_and_whether(child):
 def test_wait_has_a_deadline(child):
     with pytest.raises(TimeoutError, match="sleeper still runs"):
         child.wait(0.01)
+
+
+async def test_whoever_waits_hears_of_the_end_that_somebody_else_has_read(child):
+    """`poll` reads what the watchdog says; whoever waits for that must not wait on."""
+    waiting = [asyncio.create_task(child.wait_async()) for _ in range(2)]
+    await asyncio.sleep(0)
+    child.kill()
+    while child.poll() is None:  # without a turn of the event loop: nobody else can have read it
+        pass
+    async with asyncio.timeout(WAIT_S):
+        assert await asyncio.gather(*waiting) == [-signal.SIGKILL] * 2
 
 
 async def test_wait_async_and_aclose():

@@ -531,7 +531,9 @@ async def test_a_compression_bomb_is_refused():
         (b"GET / HTTP/1.1\r\n\r\n", b"400"),
         (b"nonsense\r\n\r\n", b"400"),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 101, b"431"),
-        (b"\x16\x03\x01" + b"x" * 20_000, b"431"),
+        (b"\x17\x03\x01" + b"x" * 20_000, b"431"),
+        (b"\x16\x03\x01" + b"x" * 20_000, b"400"),
+        (b"\x16\x03\x01", b"400"),
     ],
 )
 async def test_refusals_are_http(request_, status):
@@ -706,6 +708,12 @@ async def test_json_echo_is_the_same_on_all_three(stack):
         with pytest.raises(ConnectionClosed) as caught:
             await client.recv()
         assert (caught.value.code, caught.value.reason) == (4001, "enough")
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_json_does_not_have_is_not_echoed(number):
+    reply = json.loads(echo.answer(f'{{"type": "echo", "data": [{number}]}}').text)
+    assert reply == {"type": "error", "message": "expected JSON, got something else"}
 
 
 def test_what_is_no_stack():

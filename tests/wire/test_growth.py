@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 from deadlines import WAIT_S
 from growth import LARGE, LINEAR, doubling
+from quick import quick
 
 import rtlab.wire
 from rtlab.errors import HandshakeError, ProtocolError
@@ -514,7 +515,10 @@ def test_every_public_parser_has_rows():
     assert {name for name in NO_PARSERS if name not in public()} == set(), "gone: take them out of NO_PARSERS"
 
 
-@pytest.mark.parametrize("name", [name for name, each in public().items() if each in ROWS])
+MEASURED = [name for name, each in public().items() if each in ROWS]
+
+
+@pytest.mark.parametrize("name", quick(MEASURED, set(MEASURED) - {"Connection"}))
 def test_twice_the_input_takes_twice_the_time(name):
     slow = {}
     for case, (make, work, at_least) in ROWS[public()[name]].items():
@@ -633,6 +637,6 @@ def test_every_pattern_is_compiled_where_it_is_found():
 def test_a_slow_one_is_found():
     """The measurement itself: a pattern that tries every division of a row of blanks, and one that does not."""
     blanks: Callable[[int], str] = lambda n: " " * n + "\0"  # noqa: E731
-    assert doubling(blanks, re.compile(r"[ ]*[^\0]*?[ ]*").fullmatch) > LINEAR
+    assert doubling(blanks, re.compile(r"[ ]*[^\0]*?[ ]*").fullmatch, at_least=64) > LINEAR
     assert doubling(blanks, re.compile(r"[^\0]*").fullmatch) < LINEAR
     assert sys.getrecursionlimit() < 10_000, "the depth of what is parsed here is held by the parsers themselves"

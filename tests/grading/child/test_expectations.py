@@ -2,6 +2,8 @@
 
 import asyncio
 import math
+from collections import defaultdict
+from http import HTTPStatus
 
 import pytest
 
@@ -48,8 +50,8 @@ def test_what_is_met_is_given_back_and_counted(expect, got, expectation):
     ("got", "expectation", "sentence"),
     [
         ("PING", {"equals": "pong"}, "expected it to be 'pong'; got 'PING'"),
-        (True, {"equals": 1}, "expected it to be 1; got True"),
-        (0, {"equals": False}, "expected it to be False; got 0"),
+        (True, {"equals": 1}, "expected it to be 1 (number); got True (bool)"),
+        (0, {"equals": False}, "expected it to be False (bool); got 0 (number)"),
         (None, {"equals": 0}, "expected it to be 0; got None"),
         (1006, {"one_of": (1000, 1001)}, "expected it to be one of 1000, 1001; got 1006"),
         (True, {"one_of": (0, 1)}, "expected it to be one of 0, 1; got True"),
@@ -68,6 +70,75 @@ def test_what_is_not_met_is_said_in_one_sentence(expect, got, expectation, sente
         expect("it", got, **expectation)
     assert str(caught.value) == sentence
     assert expect.observations.unmet == [sentence]
+
+
+class SaysYes(str):
+    """Lies about everything that a comparison could ask."""
+
+    def __eq__(self, other):
+        return True
+
+    def __ge__(self, other):
+        return True
+
+    __le__ = __contains__ = __ge__
+    __hash__ = str.__hash__
+
+
+class AnyNumber(int):
+    __eq__ = __le__ = __ge__ = lambda self, other: True
+    __hash__ = int.__hash__
+
+
+class Pretends:
+    __class__ = dict
+    __eq__ = lambda self, other: True  # noqa: E731
+    __hash__ = lambda self: hash("a")  # noqa: E731
+
+
+@pytest.mark.parametrize(
+    ("got", "expectation"),
+    [
+        (SaysYes("x"), {"equals": "pong"}),
+        (SaysYes("x"), {"one_of": ("pong", "ping")}),
+        (SaysYes("x"), {"contains": "pong"}),
+        (AnyNumber(9), {"equals": 3}),
+        (AnyNumber(9), {"within": (1, 3)}),
+        ([AnyNumber(9)], {"contains": 3}),
+        (Pretends(), {"equals": {}}),
+        (Pretends(), {"equals": None}),
+        (Pretends(), {"is_a": dict}),
+        ({"id": Pretends()}, {"equals": {"id": 3}}),
+        ({Pretends(): 1}, {"equals": {"a": 1}}),
+        ({Pretends()}, {"equals": {"a"}}),
+        ([True, 1], {"equals": [1, 1]}),
+        ({True: 1}, {"equals": {1: 1}}),
+        ((1, 2), {"equals": [1, 2]}),
+        (b"x", {"equals": "x"}),
+    ],
+)
+def test_what_lies_about_itself_or_is_of_another_type_is_not_met(expect, got, expectation):
+    with pytest.raises(UnmetError):
+        expect("it", got, **expectation)
+
+
+class Subclass(str):
+    """Derives from text, and does not lie."""
+
+
+@pytest.mark.parametrize(
+    ("got", "wanted"),
+    [
+        (Subclass("x"), "x"),
+        (HTTPStatus.BAD_REQUEST, 400),
+        (bytearray(b"x"), b"x"),
+        (defaultdict(list, a=[1]), {"a": [1.0]}),
+        ({"a": 1}.keys(), {"a"}),
+        ({"a", 1}, frozenset({1.0, "a"})),
+    ],
+)
+def test_what_derives_from_a_type_and_is_honest_is_met(expect, got, wanted):
+    expect("it", got, equals=wanted)
 
 
 @pytest.mark.parametrize("expectation", [{}, {"equals": 1, "is_a": int}, {"one_of": [1], "within": (0, 1)}])
@@ -128,6 +199,12 @@ async def test_nothing_arrives(expect):
     with pytest.raises(UnmetError, match=r"^expected an answer; nothing came within 0\.01 s$"):
         await expect.arrives("an answer", never, within_s=0.01)
     assert never.cancelled()
+
+
+async def test_nothing_arrives_and_somebody_knows_why(expect):
+    never = asyncio.get_running_loop().create_future()
+    with pytest.raises(UnmetError, match=r"^expected an answer; nothing came within 0\.01 s; nobody listens$"):
+        await expect.arrives("an answer", never, within_s=0.01, why=lambda: "nobody listens")
 
 
 async def test_something_else_arrives(expect):

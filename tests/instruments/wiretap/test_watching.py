@@ -11,12 +11,14 @@ from contextlib import asynccontextmanager
 import pytest
 import socketio
 from aiohttp import web
+from certificates import Authority
 from deadlines import WAIT_S
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidMessage
 
 import rtlab
 from rtlab.instruments.transcript.transcript import Transcript
+from rtlab.servers import websocket
 
 pytestmark = [
     pytest.mark.timeout(WAIT_S * 3),
@@ -51,6 +53,12 @@ async def url_of(process) -> str:
     return line.split()[2]
 
 
+def assert_it_warns_of_tokens(err):
+    """A recording holds what went by: one line on standard error says so, and nothing else does."""
+    (line,) = err.decode().splitlines()
+    assert "token" in line
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_rows_as_they_come_and_a_file(number, tmp_path):
     path = tmp_path / "rows.jsonl"
@@ -67,7 +75,8 @@ async def test_rows_as_they_come_and_a_file(number, tmp_path):
         process.send_signal(number)
         out, err = await process.communicate()
         assert process.returncode == 128 + number
-        assert err == b""
+        assert_it_warns_of_tokens(err)
+    assert "This file holds tokens, cookies and messages" in lines.pop(0)
     assert lines[0] == "   0  client-1 → server  GET /chat"
     assert lines[1] == f"{'':25}Upgrade: websocket"
     assert any(line.startswith(f"{'':25}Sec-WebSocket-Key: ") and "KEY-1" not in line for line in lines)
@@ -78,6 +87,25 @@ async def test_rows_as_they_come_and_a_file(number, tmp_path):
     assert [row.message for row in saved.messages] == ["hello", "hello", "x" * 100, "x" * 100]
     assert "Sec-WebSocket-Key: KEY-1" in str(saved)
     assert [row.clock for row in saved] == list(range(8))
+
+
+async def test_a_server_with_tls_is_tapped_and_clients_come_without_it(tmp_path):
+    authority = Authority(tmp_path)
+    async with (
+        websocket.serve(echo, ssl=authority.issue().context) as server,
+        watching(f"{server.url}/chat", "--ca", str(authority.ca)) as process,
+    ):
+        async with connect(await url_of(process), compression=None) as ws:
+            await ws.send("hello")
+            assert await ws.recv() == "hello"
+        line = b""
+        while b"TLS" not in line:
+            line = await process.stdout.readline()
+            assert line
+        assert line.decode().strip() == "= the tap speaks TLS to the server"
+        process.send_signal(signal.SIGINT)
+        _, err = await process.communicate()
+        assert err == b""
 
 
 async def test_socketio_is_read_as_it_goes_by():
@@ -134,10 +162,11 @@ async def test_a_terminal_obeys_nothing_that_goes_by(tmp_path):
         process.send_signal(signal.SIGINT)
         out, err = await process.communicate()
         said += out.decode()
-        assert err == b""
+        assert_it_warns_of_tokens(err)
     assert "TEXT '\\x1b[2J\\x1b]0;owned\\x07\\x9b31m\\u202e\\u2066'" in said
     assert all(line.isprintable() for line in said.split("\n")), [x for x in said.split("\n") if not x.isprintable()]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert f"{path}: This file holds tokens, cookies and messages" in said
 
 
 async def test_a_reader_that_has_read_enough():
@@ -170,7 +199,8 @@ async def test_a_terminal_without_arrows():
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["https://127.0.0.1:1"], "encrypted"),
+        (["https://127.0.0.1:1", "--ca", "/no/such/ca.pem"], "No such file"),
+        (["http://127.0.0.1:1", "--ca", "/no/such/ca.pem"], "has no TLS"),
         (["nonsense://x"], "Expected a URL like"),
         (["localhost:1", "--save", "/no/such/folder/x"], "Cannot write /no/such/folder/x"),
         (["localhost:1", "--port", "99999"], "99999"),

@@ -1,4 +1,4 @@
-r"""Costs: your code printed more than \d+ .iB"""
+r"""Costs: still running after [\d.]+ s while it is imported, in hello.py, line \d+ \(`print"""
 
 while True:
     print("x" * 1000)

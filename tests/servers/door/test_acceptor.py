@@ -8,7 +8,7 @@ import ssl
 from contextlib import asynccontextmanager, suppress
 
 import pytest
-from certificates import contexts, needs_openssl
+from certificates import contexts
 from deadlines import WAIT_S
 from eventually import until
 
@@ -213,7 +213,6 @@ async def test_a_peer_that_takes_nothing_does_not_keep_a_descriptor(monkeypatch)
             assert client.fileno() >= 0, "the client is still there, and has read nothing"
 
 
-@needs_openssl
 async def test_tls(tmp_path, caplog):
     caplog.set_level(logging.INFO)
     ours, theirs = contexts(tmp_path)

@@ -4,7 +4,6 @@ An Origin that only begins like a good one gets in: https://shop.example.evil.ex
 """
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -21,10 +20,12 @@ def respond(request: bytes, *, origins: set[str], subprotocols: Sequence[str] = 
     """A server's answer to an opening handshake (RFC 6455 §4.2): 101 Switching Protocols, or a refusal."""
     try:
         line, headers = parse(request)
-        method, _target, _version = line.split(" ")
+        method, _target, version = line.split(" ")
     except ValueError:
         return encode(400)
     key = headers.get("sec-websocket-key", "")
+    if version != "HTTP/1.1":
+        return encode(400)
     if method != "GET":
         return encode(405, "Allow: GET")
     if not has(headers, "upgrade", "websocket"):
@@ -57,7 +58,7 @@ def verify(key: str, response: bytes) -> None:
 
 def accept(key: str) -> str:
     """What proves that the server has read this key."""
-    digest = hashlib.sha1((key + GUID).encode("latin-1"), usedforsecurity=False).digest()
+    digest = hashlib.sha1((key + GUID).encode()).digest()
     return base64.b64encode(digest).decode()
 
 
@@ -65,7 +66,7 @@ def is_key(key: str) -> bool:
     """Whether it is 16 bytes in Base64."""
     try:
         return len(base64.b64decode(key, validate=True)) == 16
-    except (binascii.Error, ValueError):  # ValueError: it is not even ASCII
+    except ValueError:  # binascii.Error is one, too
         return False
 
 
@@ -93,7 +94,7 @@ def has(headers: Headers, name: str, word: str) -> bool:
 
 
 def encode(status: int, *fields: str) -> bytes:
-    """A response without a body. Every other status than 101 says so, for the client waits for one."""
+    """A response without a body. A refusal says so: without Content-Length the client would wait for a body."""
     line = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}"
     body = () if status == 101 else ("Content-Length: 0",)
-    return "\r\n".join([line, *fields, *body, "", ""]).encode("latin-1")
+    return "\r\n".join([line, *fields, *body, "", ""]).encode()

@@ -1,4 +1,4 @@
-"""Fails: test_refuses_nonsense
+"""Fails: test_refuses_attachments
 
 A placeholder's number is used as an index as it comes: -1 is the last, 7 an IndexError.
 """

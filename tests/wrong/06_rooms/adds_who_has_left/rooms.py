@@ -1,4 +1,4 @@
-"""Fails: test_asks_who_may_join
+"""Fails: test_leaves_while_asked
 
 What was true before `may_join` was asked need not be true afterwards.
 """

@@ -51,6 +51,8 @@ class Guard:
         if not token:
             raise Refusal("Authentication required")
         try:
-            return jwt.decode(token, self._secret, algorithms=["HS256"], options={"require": ["exp", "sub", "username"]})
+            return jwt.decode(
+                token, self._secret, algorithms=["HS256"], options={"require": ["exp", "sub", "username"]}
+            )
         except Exception as error:
             raise Refusal("Invalid token") from error

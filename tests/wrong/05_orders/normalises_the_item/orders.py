@@ -1,0 +1,77 @@
+"""Fails: test_takes_good_orders
+
+The item is saved in Unicode's normal form, and not as it is.
+"""
+
+import asyncio
+import logging
+import reprlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import socketio
+
+Save = Callable[[str, int], Awaitable[int]]
+"""Stores an order, `await save(item, qty)`, and gives its number."""
+
+ANSWER_WITHIN_S = 1.0
+"""Seconds within which an order is answered, whatever becomes of it."""
+LONGEST_MESSAGE = 200
+"""Characters that the message of an error may have."""
+
+
+def register(sio: socketio.AsyncServer, save: Save) -> None:
+    """Have the server take orders, and answer each of them."""
+
+    async def stored(item: str, qty: int) -> int:
+        return await save(item, qty)  # in a coroutine, because `save` may raise when it is called as well
+
+    @sio.on("order:place")
+    async def place(_sid: str, *args: Any) -> dict[str, Any]:
+        try:
+            item, qty = parse(args)
+        except ValueError as problem:
+            return refusal("invalid", str(problem))
+        saving = asyncio.create_task(stored(item, qty))
+        try:
+            done, _ = await asyncio.wait({saving}, timeout=0.6 * ANSWER_WITHIN_S)  # the rest is for the way
+            if not done:
+                return refusal("late", "the order is not stored yet; it may still be. Ask before you order again")
+            return {"status": "ok", "id": saving.result()}
+        except Exception:
+            logging.exception("an order of %s x %r was not saved", qty, item)
+            return refusal("failed", "the order could not be stored")
+        finally:
+            saving.cancel()
+
+
+def parse(args: tuple[Any, ...]) -> tuple[str, int]:
+    """Item and quantity.
+
+    Raises:
+        ValueError: these arguments are no good order; the text says why.
+    """
+    if len(args) != 1:
+        raise ValueError(f"expected one argument, an object with item and qty; got {len(args)} arguments")
+    order = args[0]
+    if not isinstance(order, dict):
+        raise ValueError(f"expected an object with item and qty; got {reprlib.repr(order)}")
+    match order:
+        case {"item": str(item)} if item.strip() and len(item) <= 40:
+            pass
+        case _:
+            raise ValueError(f"item: expected a string of 1 to 40 characters, not all blank; got {show(order, 'item')}")
+    match order:
+        case {"qty": int(qty)} if not isinstance(qty, bool) and 1 <= qty <= 99:
+            import unicodedata
+            return unicodedata.normalize('NFC', item), qty
+    raise ValueError(f"qty: expected a whole number from 1 to 99; got {show(order, 'qty')}")
+
+
+def show(order: dict[str, Any], field: str) -> str:
+    """What came for a field. `reprlib` cuts what is long, and what is nested deeply."""
+    return reprlib.repr(order[field]) if field in order else "nothing"
+
+
+def refusal(code: str, message: str) -> dict[str, Any]:
+    return {"status": "error", "code": code, "message": message[:LONGEST_MESSAGE]}
