@@ -18,10 +18,12 @@ LAB_SETTINGS := $(VENV)/share/jupyter/lab/settings
 OFFLINE := {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}
 # JupyterLab refuses to run as root unless told so. Whoever is root in a container wants to be told nothing.
 AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
-PARALLEL := -n logical --dist loadfile
+# One worker more than processors: most tests wait for something more often than they work.
+WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
+PARALLEL := -n $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help lab install test test-notebooks test-pythons test-long check format notebooks requirements clean
+.PHONY: help lab install test test-notebooks test-pythons test-long mutants check format notebooks requirements clean
 
 help:  ## what can be made
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +74,9 @@ test-pythons:  ## check and test on the oldest and the newest Python of this mac
 test-long: install  ## what takes longer: every notebook twice in one kernel, kills, browsers
 	@$(BIN)/python -m pytest $(PARALLEL) -m long tests $(ARGS)
 
+mutants: install  ## change each solution in one place at a time and list what no grader sees; ARGS=06 for one exercise
+	@$(BIN)/python tests/grade_mutants.py $(ARGS)
+
 check: install  ## format, lint, strict types, floors, notebook lint
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && \
 	$(BIN)/python -m pytest -q tests/test_floors.py tests/test_notebook_lint.py
@@ -87,4 +92,4 @@ requirements: install  ## resolve requirements.txt anew, for every supported Pyt
 		--no-emit-index-url --no-header --output-file requirements.txt $(ARGS)
 
 clean:  ## remove what was installed and cached, never what you wrote
-	@rm -rf $(VENV) .venv-3.* node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) .venv-3.* node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .mutants
