@@ -81,7 +81,9 @@ def test_rounds_follow_each_other_for_as_long_as_they_may():
 @needs_cluster
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c(times):
-    """Once: what there is is judged. Twice: it ends. Nothing is left, either way."""
+    """Once: what there is is judged, and where that is too little the verdict is unknown. Twice: it ends. Nothing is
+    left, either way.
+    """
     command = [*RTLAB, *SMALL, "--messages", "100000"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
@@ -101,7 +103,6 @@ def test_ctrl_c(times):
     else:
         assert process.returncode in {0, 3}
         assert out.startswith(("pass: seed 1", "unknown: seed 1"))
-        assert times == 2 or process.returncode == 0
     assert not psutil.wait_procs(mine, timeout=WAIT_S)[1]
 
 

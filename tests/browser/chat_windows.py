@@ -6,10 +6,11 @@ Only that a server cannot be reached, or that a connection ended early, is the b
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -20,7 +21,7 @@ from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_p
 from rtlab.chat import Limits, issue_token
 from rtlab.servers.hosting import HostedServer
 
-__all__ = ["GENEROUS", "SECRET", "Window", "Windows", "address", "both_in", "windows_of"]
+__all__ = ["GENEROUS", "SECRET", "Window", "Windows", "address", "both_in", "goes_on", "windows_of"]
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a secret of the tests, longer than 32 bytes"
@@ -34,6 +35,27 @@ UNREACHABLE = re.compile(
 """What a browser says by itself of a server that is away, or goes."""
 SETTLED_MS = 500
 """Longer than any transition of the page: axe measures colours, and half way they are none of ours."""
+
+AGAIN_S = 0.2
+"""Seconds between two notices that one types: the page and the server let through what they want."""
+
+
+@asynccontextmanager
+async def goes_on(act: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """`act`, again and again until the block is left: what a page shows for 3 s is seen on the slowest machine too."""
+
+    async def often() -> None:
+        while True:
+            await act()
+            await asyncio.sleep(AGAIN_S)
+
+    acting = asyncio.create_task(often())
+    try:
+        yield
+    finally:
+        acting.cancel()
+        with suppress(asyncio.CancelledError):
+            await acting
 
 
 class Window:

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from browser.chat_windows import GENEROUS, SECRET, Windows, address, both_in, windows_of
+from browser.chat_windows import GENEROUS, SECRET, Windows, address, both_in, goes_on, windows_of
 from deadlines import SCALE, WAIT_S
 from playwright.async_api import expect
 
@@ -64,14 +64,15 @@ async def test_two_windows_and_a_script_talk(windows, server):
 
 async def test_who_types_is_shown_for_a_while(windows, server):
     alice, bob = await both_in(windows, server)
-    await alice["#text"].press_sequentially("hello")
-    await expect(bob["#typing"]).to_contain_text("alice")
-    await expect(bob["#typing"]).to_contain_text("is typing")
-    await expect(alice["#typing"]).to_be_empty()
+    async with goes_on(lambda: alice["#text"].press("x")):
+        await expect(bob["#typing"]).to_contain_text("alice")
+        await expect(bob["#typing"]).to_contain_text("is typing")
+        await expect(alice["#typing"]).to_be_empty()
     await expect(bob["#typing"]).to_be_empty()  # 3 s later
     await alice.say("hello")
-    await alice["#text"].press_sequentially("for longer than 2 s", delay=150)
-    await expect(bob["#typing"]).to_contain_text("alice")
+    async with goes_on(lambda: alice["#text"].press("x")):
+        await expect(bob["#typing"]).to_contain_text("alice")
+    await alice["#text"].fill("for longer than 2 s")
     await alice["#text"].press("Enter")
     await bob.sees("hello", "for longer than 2 s")
     await expect(bob["#typing"]).to_be_empty()
@@ -121,8 +122,8 @@ async def test_markup_stays_text_wherever_it_stands(windows, server):
     mallory = await windows.open(address(server, name, room))
     alice = await windows.open(address(server, "alice", room))
     await mallory.say(MARKUP)
-    await mallory["#text"].press_sequentially("for longer than 2 s", delay=150)
-    await expect(alice["#typing"]).to_contain_text(name)
+    async with goes_on(lambda: mallory["#text"].press("x")):
+        await expect(alice["#typing"]).to_contain_text(name)
     for window in (alice, mallory):
         await window.sees(MARKUP)
         await window.sees_people(name, "alice")
@@ -139,8 +140,8 @@ async def test_names_from_right_to_left_turn_nothing_else_around(windows, server
         await maryam.join("lobby")
         await maryam.send("lobby", "صباح الخير 123")
         await alice.sees("صباح الخير 123")
-        await maryam.typing("lobby")
-        await expect(alice["#typing"]).to_have_text(f"\u2068{name}\u2069 is typing …")
+        async with goes_on(lambda: maryam.typing("lobby")):
+            await expect(alice["#typing"]).to_have_text(f"\u2068{name}\u2069 is typing …")
         text = alice["#messages .text"].first
         assert await text.evaluate("node => getComputedStyle(node).direction") == "rtl"
         assert await alice["#messages time"].first.evaluate("node => getComputedStyle(node).direction") == "ltr"

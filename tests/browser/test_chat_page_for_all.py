@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator
 
 import pytest
-from browser.chat_windows import GENEROUS, SECRET, Window, Windows, address, windows_of
+from browser.chat_windows import GENEROUS, SECRET, Window, Windows, address, goes_on, windows_of
 from deadlines import SCALE
 from playwright.async_api import Page, expect
 
@@ -50,8 +50,8 @@ async def crowd(windows: Windows, server: HostedServer, **options: object) -> Wi
         await carol.send(room, "and a few short ones")
         await window.say("w" * 200)
         await window.sees("a word of " + "m" * 300, "and a few short ones", "w" * 200)
-        await carol.typing(room)
-        await expect(window["#typing"]).not_to_be_empty()
+        async with goes_on(lambda: carol.typing(room)):
+            await expect(window["#typing"]).not_to_be_empty()
     return window
 
 
@@ -194,8 +194,8 @@ async def test_axe_finds_nothing_serious(windows, scheme):
             await carol.send(room, f"hello, {room}")
         await window.say("hello, carol")
         await window.sees("hello, lobby", "hello, carol")
-        await carol.typing("lobby")
-        await expect(window["#typing"]).not_to_be_empty()
+        async with goes_on(lambda: carol.typing("lobby")):
+            await expect(window["#typing"]).not_to_be_empty()
         await expect(window["#room-list .badge"].first).to_be_visible()
         await window.accessible()
         await window.keep(f"chatting_{scheme}")
@@ -229,8 +229,8 @@ async def test_nothing_jumps(windows, server):
     )
     async with connect(server.url, token=issue_token("carol", SECRET)) as carol:
         await carol.join("lobby")
-        await carol.typing("lobby")
-        await expect(window["#typing"]).not_to_be_empty()
+        async with goes_on(lambda: carol.typing("lobby")):
+            await expect(window["#typing"]).not_to_be_empty()
         await expect(window["#typing"]).to_be_empty()
     await window.sees_people("alice")
     await server.stop()
