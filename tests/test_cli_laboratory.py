@@ -135,3 +135,11 @@ def test_bench_tap():
     result = run("bench", "tap", "--rounds", "1", "--messages", "50")
     assert result.returncode == 0, result.stderr
     assert "p99" in result.stdout
+
+
+@pytest.mark.long
+def test_bench_durability():
+    result = run("bench", "durability", "--rounds", "1", "--messages", "20", "--failovers", "1")
+    assert result.returncode == 0, result.stderr
+    assert "stored by two servers" in result.stdout
+    assert "n = 1" in result.stdout

@@ -1,4 +1,4 @@
-"""The commands of ``rtlab`` that measure: ``bench echo``, ``bench tap``.
+"""The commands of ``rtlab`` that measure: ``bench echo``, ``bench tap``, ``bench durability``.
 
 What lives here: one function per command. Everything but click is imported when a command needs it.
 """
@@ -63,6 +63,25 @@ def bench_tap(rounds: int, messages: int) -> int:
     with Console(stderr=True).status("starting") as status:
         cost = asyncio.run(tap_cost(rounds=rounds, messages=messages, progress=status.update))
     click.echo(str(cost))
+    return 0
+
+
+@bench.command("durability")
+@click.option("--rounds", type=click.IntRange(min=1), default=4, show_default=True, help="How often each is measured.")
+@click.option("--messages", type=click.IntRange(min=1), default=500, show_default=True, help="In each round.")
+@click.option("--failovers", type=click.IntRange(min=0), default=0, show_default=True, help="Some 10 s each.")
+def bench_durability(rounds: int, messages: int, failovers: int) -> int:
+    """Compare what it costs to keep a message: told only, stored first, on disk, by two servers."""
+    import asyncio
+
+    from rich.console import Console
+
+    from rtlab.instruments.measuring.durability_cost import durability_cost, failover_times
+
+    with Console(stderr=True).status("starting") as status:
+        click.echo(str(asyncio.run(durability_cost(rounds=rounds, messages=messages, progress=status.update))))
+        if failovers:
+            click.echo(str(asyncio.run(failover_times(times=failovers, progress=status.update))))
     return 0
 
 

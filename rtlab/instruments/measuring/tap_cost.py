@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from rtlab.errors import UsageError
 from rtlab.instruments.measuring.bench import IN_FLIGHT, machine
+from rtlab.instruments.measuring.way import Way, percentile_heads
 from rtlab.instruments.wiretap.tap import tap
 from rtlab.servers.hosting import serve
 
@@ -26,23 +27,6 @@ SERVER = "rtlab.servers.echo:on_websockets"
 """The echo server of the `websockets` library, whose client asks here."""
 SIZE = 100
 """Bytes of a message: a chat line."""
-PERCENTILES = (50, 90, 99)
-
-
-@dataclass(frozen=True)
-class Way:
-    """What was measured on one way to the server."""
-
-    name: str
-    per_second: float
-    """Messages echoed in a second, with `IN_FLIGHT` of them on the way. The median of the rounds."""
-    round_trips_us: tuple[float, ...]
-    """Microseconds of each round trip, with one message on the way; sorted."""
-
-    def percentile(self, percent: float) -> float:
-        """So many of a hundred round trips took at most this many microseconds."""
-        last = len(self.round_trips_us) - 1
-        return self.round_trips_us[min(last, int(len(self.round_trips_us) * percent / 100))]
 
 
 @dataclass(frozen=True, repr=False)
@@ -62,16 +46,13 @@ class TapCost:
         return 1e6 / self.tapped.per_second - 1e6 / self.straight.per_second
 
     def __str__(self) -> str:
-        heads = "".join(f"{f'p{percent}':>9}" for percent in PERCENTILES)
         many = f"{self.rounds} rounds of {self.messages:,} messages on each way, in turns"
         trips = f"µs of a round trip, n = {len(self.straight.round_trips_us):,}"
         lines = [
             f"Echo of {SIZE} bytes, {many}. {self.machine}.",
-            f"{'':12}{'messages/s':>12}{heads}{'max':>9}   {trips}",
+            f"{'':12}{'messages/s':>12}{percentile_heads()}{'max':>9}   {trips}",
         ]
-        for way in (self.straight, self.tapped):
-            figures = "".join(f"{way.percentile(percent):9.0f}" for percent in PERCENTILES)
-            lines.append(f"{way.name:12}{way.per_second:12,.0f}{figures}{way.round_trips_us[-1]:9.0f}")
+        lines += [way.row(width=12) for way in (self.straight, self.tapped)]
         share = self.tapped.per_second / self.straight.per_second
         lines.append(f"Through the tap: {share:.0%} of the rate, {self.per_message_us:.0f} µs more for each echo.")
         return "\n".join(lines)

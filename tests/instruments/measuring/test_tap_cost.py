@@ -3,7 +3,8 @@
 import pytest
 
 import rtlab
-from rtlab.instruments.measuring.tap_cost import TapCost, Way, tap_cost
+from rtlab.instruments.measuring.tap_cost import TapCost, tap_cost
+from rtlab.instruments.measuring.way import Way
 
 
 async def test_measured():
