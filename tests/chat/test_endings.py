@@ -23,6 +23,7 @@ from rtlab.chat import CHAT, Limits, connect, create_app
 from rtlab.instruments.relay import Relay
 from rtlab.instruments.turns import Turns
 from rtlab.servers.accepting import stop_accepting
+from rtlab.servers.ports import free_port
 
 pytestmark = pytest.mark.timeout(WAIT_S * 4)
 LIMITS = Limits(payload_bytes=3_000, burst=20, breaches=5)
@@ -223,7 +224,7 @@ async def scene(request):
         return web.Response()
 
     app.router.add_post("/test/here", say_here)
-    server = await rtlab.start(app, name="before")
+    server = await rtlab.start(app, port=free_port(), name="before")
     line = Line(server.port)
     made = Scene(app, server, line, await line.open(), here)
     yield made
