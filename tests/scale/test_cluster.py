@@ -10,11 +10,11 @@ import socket
 from pathlib import Path
 
 import aiohttp
-import psutil
 import pytest
 import socketio
 from deadlines import SCALE, WAIT_S
 from eventually import until
+from processes import below, runs
 from scale.cluster_apps import HERE, KINDS
 
 import rtlab
@@ -57,16 +57,11 @@ def refuses(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) != 0
 
 
-def our_processes() -> list[psutil.Process]:
-    """Those below this one, without zombies."""
-    return [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE]
-
-
 @pytest.fixture(autouse=True)
 def _nothing_is_left():
-    before = {each.pid for each in our_processes()}
+    before = {each.pid for each in below()}
     yield
-    assert {each.pid for each in our_processes()} <= before
+    assert {each.pid for each in below()} <= before
     assert rtlab.resources() == ()
 
 
@@ -148,7 +143,7 @@ async def test_a_killed_worker_is_started_again_on_its_port():
         worker = cluster.workers[1]
         port, pid = worker.port, worker.pid
         await cluster.kill("worker-2")
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert not runs(pid)
         assert {(await get(cluster.url)).split()[0] for _ in range(4)} >= {"worker-1"}, "the other one serves"
         await cluster.ready()
         assert worker.pid not in {None, pid}
