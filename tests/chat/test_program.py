@@ -209,7 +209,14 @@ SLOW = {
 
 
 def test_slow_clients_do_not_hold_it_up():
-    """They drip for longer than it drains and closes, and for less than the five seconds that it used to wait."""
+    """They drip for longer than it drains and closes, and for less than the five seconds that it used to wait.
+
+    It would wait every time. A machine that does much else may be slow once.
+    """
+    assert any(ends_beside_slow_clients() for _ in range(3))
+
+
+def ends_beside_slow_clients() -> bool:
     with started("--dev") as (process, url):
         clients = [connection(url, begun) for begun in SLOW.values() for _ in range(5)]
         ask(f"{url}/health")
@@ -221,10 +228,12 @@ def test_slow_clients_do_not_hold_it_up():
                     each.send(b" ")
             time.sleep(0.1)
             drips += 1
-        assert process.poll() == 0, f"it still waits after {drips} bytes"
+        in_time = process.poll() is not None
         for each in clients:
             each.close()
+        assert process.wait(WAIT_S) == 0
         assert all(json.loads(line) for line in process.stderr)
+        return in_time
 
 
 def test_the_help_tells_what_it_does():

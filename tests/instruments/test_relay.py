@@ -249,7 +249,7 @@ async def test_who_is_gone_costs_nothing():
 
 
 async def test_a_client_without_a_server_that_says_nothing_is_not_kept(monkeypatch):
-    monkeypatch.setattr(relay, "CONNECT_S", 0.05)
+    monkeypatch.setattr(relay, "CONNECT_S", 0.5)
     async with through(echo, port=free_port()) as (notes, relays, reader, _writer):
         assert await reader.read() == b""
         await relays[0].closed.wait()
