@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 from browser.chat_windows import GENEROUS, SECRET, Windows, address, both_in, goes_on, windows_of
-from deadlines import SCALE
+from deadlines import WAIT_S
 from eventually import until
 from playwright.async_api import expect
 
@@ -19,7 +19,7 @@ from rtlab.servers.hosting import HostedServer
 pytestmark = [
     pytest.mark.long,
     pytest.mark.browser,
-    pytest.mark.timeout(120 * SCALE),
+    pytest.mark.timeout(6 * WAIT_S),
     pytest.mark.xdist_group("browser"),
 ]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from browser.chat_windows import GENEROUS, SECRET, Windows, address, both_in, windows_of
 from chat.resuming import EXPECTED, Restless
-from deadlines import SCALE
+from deadlines import WAIT_S
 from playwright.async_api import WebSocketRoute, expect
 
 import rtlab
@@ -26,7 +26,7 @@ from rtlab.servers.ports import free_port
 pytestmark = [
     pytest.mark.long,
     pytest.mark.browser,
-    pytest.mark.timeout(120 * SCALE),
+    pytest.mark.timeout(6 * WAIT_S),
     pytest.mark.xdist_group("browser"),
 ]
 

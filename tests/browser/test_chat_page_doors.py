@@ -24,7 +24,7 @@ from rtlab.servers.ports import free_port
 pytestmark = [
     pytest.mark.long,
     pytest.mark.browser,
-    pytest.mark.timeout(120 * SCALE),
+    pytest.mark.timeout(6 * WAIT_S),
     pytest.mark.xdist_group("browser"),
 ]
 

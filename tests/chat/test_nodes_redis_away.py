@@ -63,7 +63,7 @@ async def test_who_asks_is_told_in_time_and_nothing_was_done(how, caplog):
             assert (ack["status"], ack["code"]) == ("error", "unavailable"), (event, ack)
             assert "message" in ack
         print(f"{how}: the longest answer took {longest:.2f} s")
-        assert longest < ANSWER_S + WAIT_S / 4, "in the time that was named, and what a busy machine adds"
+        assert longest < ANSWER_S + WAIT_S / 8, "in the time that was named, and what a busy machine adds"
         with pytest.raises(socketio.exceptions.ConnectionError):
             await nodes.enter(0, "carol")
         assert (await nodes[0].people[-1].next("connect_error"))["data"] == {"code": "unavailable"}
@@ -167,7 +167,7 @@ async def test_a_crowd_that_leaves_while_redis_is_frozen_is_gone_at_once_and_tol
             cut(each.sio)
         await until(lambda: not nodes[0].chat._events.rooms.chat._rooms and not nodes[0].chat.sio.eio.sockets)
         print(f"gone here after {time.monotonic() - began:.1f} s")
-        assert time.monotonic() - began < ANSWER_S + WAIT_S / 2
+        assert time.monotonic() - began < ANSWER_S + WAIT_S / 4
         await nodes.broker.thaw()
         left = [await watcher.next("chat:userLeft") for _ in range(100)]
         assert len({(each["username"], each["room"]) for each in left}) == 100
