@@ -70,7 +70,7 @@ def test_a_round_is_judged_shown_and_saved(tmp_path):
 @pytest.mark.long
 @needs_cluster
 def test_rounds_follow_each_other_for_as_long_as_they_may():
-    done = run(*SMALL, "--messages", "10", "--minutes", "0.15", "--rate", "1000")
+    done = run(*SMALL, "--messages", "40", "--minutes", "0.15", "--rate", "1000")
     assert done.returncode == 0, done.stderr
     seeds = [int(each) for each in re.findall(r"^pass: seed (\d+)", done.stdout, re.MULTILINE)]
     assert seeds == list(range(1, len(seeds) + 1))

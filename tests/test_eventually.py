@@ -7,7 +7,7 @@ import pytest
 from eventually import eventually, until
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def soon(monkeypatch):
     monkeypatch.setattr(module, "WAIT_S", 0.05)
 
@@ -27,6 +27,7 @@ async def test_it_awaits_too():
     assert await until(lambda: 3) == 3
 
 
+@pytest.mark.usefixtures("soon")
 async def test_what_never_comes_is_a_failure_that_says_what():
     with pytest.raises(AssertionError, match=r"not within 0\.05 s: the moon"):
         eventually(lambda: False, "the moon")
@@ -34,6 +35,7 @@ async def test_what_never_comes_is_a_failure_that_says_what():
         await until(lambda: False, lambda: "as far as this")
 
 
+@pytest.mark.usefixtures("soon")
 async def test_a_condition_that_hangs_is_one_too():
     with pytest.raises(TimeoutError):
         await until(asyncio.Event().wait)

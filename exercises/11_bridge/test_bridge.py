@@ -27,6 +27,7 @@ from redis.exceptions import RedisError
 from rtlab.grading import check, expect
 from rtlab.grading.results import time_scale
 from rtlab.servers import programs
+from rtlab.servers.ports import free_port
 from rtlab.servers.supervisor import Child
 
 DEMANDS = {
@@ -153,8 +154,7 @@ class Valkey:
         tempfile.tempdir = os.fspath(
             Path.cwd()
         )  # the check's folder, which goes in the end, even if the check is killed
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self._port = listener.getsockname()[1]
+        self._port = free_port()
         self._password = secrets.token_hex(8)
         self.url = f"redis://:{self._password}@127.0.0.1:{self._port}"
         self.child: Child | None = None

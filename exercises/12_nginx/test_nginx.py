@@ -21,6 +21,7 @@ from aiohttp import web
 import rtlab
 from rtlab.grading import check, expect
 from rtlab.grading.results import time_scale
+from rtlab.servers.ports import free_port
 from rtlab.servers.programs import nginx
 from rtlab.servers.supervisor import Child
 
@@ -173,12 +174,6 @@ def plain(line: str) -> str:
     line = re.sub(r"^\S+ \S+ (\[\w+\]) \d+#\d+: (\*\d+ )?", r"\1 ", line)
     line = re.sub(r", client: .*", "", line)
     return re.sub(r"\S*/(nginx\.conf)", r"\1", line)
-
-
-def free_port() -> int:
-    """A port that nothing listens on now."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def with_ports(submission: Path, ports: list[int]) -> str:

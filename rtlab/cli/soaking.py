@@ -119,8 +119,9 @@ async def _run(plan: SoakPlan) -> tuple[SoakOutcome, bool]:
         await _first(asked, running)
         if not running.done():
             this.stop()
+            hurried = until_signal()  # before it is said: whoever reads that may be quick
             console.print("Healing, and judging what there is. Ctrl-C ends at once.", style="dim")
-            await _first(until_signal(), running)
+            await _first(hurried, running)
         if not running.done():
             running.cancel()
             await asyncio.wait([running])

@@ -22,7 +22,8 @@ from redis.exceptions import ResponseError
 
 from rtlab.errors import ChildError
 from rtlab.scale.stopping import wait_until_stopped
-from rtlab.scale.valkey import ATTEMPTS, DURABLE, LOOPBACK, PAUSE_S, READY_S, TAKEN, free_port, start_valkey
+from rtlab.scale.valkey import ATTEMPTS, DURABLE, LOOPBACK, PAUSE_S, READY_S, TAKEN, start_valkey
+from rtlab.servers.ports import free_port
 from rtlab.servers.programs import Program
 from rtlab.servers.supervisor import Child
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,12 +22,12 @@ from types import MappingProxyType
 
 from rtlab.errors import ChildError
 from rtlab.scale.redis_url import client_of, version_of
+from rtlab.servers.ports import free_port
 from rtlab.servers.programs import Program
 from rtlab.servers.supervisor import Child
 
 __all__ = [
-    "ATTEMPTS", "DURABLE", "LOOPBACK", "PAUSE_S", "READY_S", "TAKEN", "RunningValkey", "free_port", "new_password",
-    "start_valkey",
+    "ATTEMPTS", "DURABLE", "LOOPBACK", "PAUSE_S", "READY_S", "TAKEN", "RunningValkey", "new_password", "start_valkey",
 ]  # fmt: skip
 
 LOOPBACK = "127.0.0.1"
@@ -138,9 +137,3 @@ def _start_with(configuration: str, program: Program, home: Path | None) -> Chil
 
 def _url(port: int, password: str) -> str:
     return f"redis://:{password}@{LOOPBACK}:{port}"
-
-
-def free_port() -> int:
-    """A TCP port of loopback that nobody listens on at this moment."""
-    with socket.create_server((LOOPBACK, 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -10,12 +10,13 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from deadlines import WAIT_S
+from eventually import until
 from playwright.async_api import Browser, ConsoleMessage, Locator, Page, async_playwright, expect
 
 from rtlab.chat import Limits, issue_token
@@ -36,26 +37,37 @@ UNREACHABLE = re.compile(
 SETTLED_MS = 500
 """Longer than any transition of the page: axe measures colours, and half way they are none of ours."""
 
+NOTES_STATES = """addEventListener("DOMContentLoaded", () => {
+    const node = document.getElementById("state");
+    window.states = [];
+    if (node) new MutationObserver(() => states.push(node.textContent)).observe(node, {childList: true});
+});"""
+"""Notes what the page says of its connection: who looks now and then does not see what is there for a moment."""
+
 AGAIN_S = 0.2
 """Seconds between two notices that one types: the page and the server let through what they want."""
 
 
 @asynccontextmanager
 async def goes_on(act: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
-    """`act`, again and again until the block is left: what a page shows for 3 s is seen on the slowest machine too."""
+    """`act`, again and again until the block is left: what a page shows for 3 s is seen on the slowest machine too.
+
+    The last one is over when the block is: a key that is pressed half way would arrive in what comes next.
+    """
+    over = asyncio.Event()
 
     async def often() -> None:
-        while True:
+        while not over.is_set():
             await act()
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.wait({waiting}, timeout=AGAIN_S)
 
+    waiting = asyncio.ensure_future(over.wait())
     acting = asyncio.create_task(often())
     try:
         yield
     finally:
-        acting.cancel()
-        with suppress(asyncio.CancelledError):
-            await acting
+        over.set()
+        await acting
 
 
 class Window:
@@ -101,6 +113,15 @@ class Window:
     async def connected(self) -> None:
         await expect(self["#chat"]).to_be_visible()
         await expect(self["#state"]).to_have_text("Connected")
+
+    async def was(self, state: str) -> None:
+        """Once at least since the page was loaded, be it for ever so short a time."""
+        await until(lambda: self.page.evaluate("state => states.includes(state)", state), f"the state {state!r}")
+
+    async def was_always(self, state: str) -> bool:
+        """Since it was connected for the first time."""
+        states = await self.page.evaluate("() => states")
+        return set(states[states.index("Connected") :]) == {state}
 
     async def away(self) -> None:
         await expect(self["#state"]).to_have_text("Not connected")
@@ -157,6 +178,7 @@ class Windows:
         if not websocket:
             await context.add_init_script("delete globalThis.WebSocket")
         context.set_default_timeout(1000 * WAIT_S)
+        await context.add_init_script(NOTES_STATES)
         window = Window(await context.new_page())
         self._open.append(window)
         if url is not None:

@@ -6,6 +6,7 @@ import ast
 
 import pytest
 from aiohttp import web
+from deadlines import WAIT_S
 from notebook_cells import Notebook
 from notebook_form import NOTEBOOKS
 from playwright.async_api import async_playwright, expect
@@ -43,6 +44,8 @@ async def test_it_shows_what_comes_back_and_sends_what_is_typed(chromium: str) -
     async with rtlab.serve(app) as server, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=["--headless=new", "--no-sandbox"])
         page = await browser.new_page()
+        page.set_default_timeout(1000 * WAIT_S)
+        expect.set_options(timeout=1000 * WAIT_S)
         await page.goto(server.url)
         log = page.locator("#log")
         await expect(log).to_have_text("<- hello from the page")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from browser.chat_windows import GENEROUS, SECRET, Windows, address, both_in, windows_of
 from chat.resuming import EXPECTED, Restless
-from deadlines import SCALE
+from deadlines import WAIT_S
 from playwright.async_api import WebSocketRoute, expect
 
 import rtlab
@@ -21,11 +21,12 @@ from rtlab.chat.rooms import chat_room
 from rtlab.chat.stores.memory import MemoryHistory
 from rtlab.realtime import Server
 from rtlab.servers.hosting import HostedServer
+from rtlab.servers.ports import free_port
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.browser,
-    pytest.mark.timeout(120 * SCALE),
+    pytest.mark.timeout(6 * WAIT_S),
     pytest.mark.xdist_group("browser"),
 ]
 
@@ -53,7 +54,7 @@ async def test_a_restart_loses_nothing_that_the_history_holds(windows):
     def app():
         return create_app(secret=SECRET, limits=GENEROUS, history=history)
 
-    server = await rtlab.start(app())
+    server = await rtlab.start(app(), port=free_port())
     alice, bob = await both_in(windows, server)
     await alice.say("before")
     await bob.sees("before")
@@ -105,7 +106,7 @@ async def test_60_missed_one_live_before_the_history_and_a_cut_between_the_pages
 
 
 async def test_where_messages_may_be_missing_it_says_so(windows):
-    server = await rtlab.start(create_app(secret=SECRET))
+    server = await rtlab.start(create_app(secret=SECRET), port=free_port())
     alice, bob = await both_in(windows, server)
     await alice.say("before")
     for window in (alice, bob):
@@ -126,7 +127,7 @@ async def test_where_messages_may_be_missing_it_says_so(windows):
 
 
 async def test_one_does_not_have_to_wait_for_the_next_attempt(windows):
-    server = await rtlab.start(create_app(secret=SECRET))
+    server = await rtlab.start(create_app(secret=SECRET), port=free_port())
     alice = await windows.open(address(server))
     await alice.connected()
     await server.stop()
@@ -189,7 +190,7 @@ async def test_a_message_whose_acknowledgement_was_lost_is_there_once(windows, s
         lossy.set()
         await alice.say("once")
         assert (await carol.next("chat:message")).data["text"] == "once"
-        await alice.away()
+        await alice.was("Not connected")
         lossy.clear()
         await alice.connected()
         await alice.say("twice")
@@ -252,7 +253,7 @@ async def test_the_innocent_of_other_rooms_are_not_given_up_with_it(windows):
     history = CutBy("poison", "the connection")
     app = create_app(secret=SECRET, limits=GENEROUS, history=history)
     history.sio = app[CHAT].sio
-    server = await rtlab.start(app)
+    server = await rtlab.start(app, port=free_port())
     try:
         rooms = ["lobby", "garden", "kitchen"]
         alice = await windows.open(address(server))
@@ -278,7 +279,7 @@ async def test_the_innocent_of_other_rooms_are_not_given_up_with_it(windows):
 
 
 async def test_an_outbox_that_is_full_keeps_the_text_in_the_input(windows):
-    server = await rtlab.start(create_app(secret=SECRET, limits=GENEROUS))
+    server = await rtlab.start(create_app(secret=SECRET, limits=GENEROUS), port=free_port())
     alice = await windows.open(address(server))
     await alice.sees_people("alice")
     await server.stop()
@@ -349,7 +350,7 @@ async def test_a_text_that_utf_8_cannot_carry_is_mended_before_it_is_sent(window
 @pytest.mark.parametrize("transport", ["polling", "websocket"])
 async def test_a_server_that_drains_says_so_and_the_page_comes_back(windows, transport):
     app = create_app(secret=SECRET)
-    server = await rtlab.start(app)
+    server = await rtlab.start(app, port=free_port())
     alice = await windows.open(address(server), websocket=transport == "websocket")
     await alice.sees_people("alice")
     sio = app[CHAT].sio

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 from aiohttp import web
 from browser.chat_windows import GENEROUS, SECRET, Windows, address, windows_of
-from deadlines import SCALE
+from deadlines import SCALE, WAIT_S
 from eventually import until
 from playwright.async_api import Route, expect
 
@@ -19,18 +19,21 @@ import rtlab
 from rtlab.chat import connect, create_app, issue_token
 from rtlab.chat import page as chat_page
 from rtlab.servers.hosting import HostedServer
+from rtlab.servers.ports import free_port
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.browser,
-    pytest.mark.timeout(120 * SCALE),
+    pytest.mark.timeout(6 * WAIT_S),
     pytest.mark.xdist_group("browser"),
 ]
 
 REFUSED = re.compile("responded with a status of 400")
 """A browser says so of a name that is none, and of a poll that was on its way when a refused client hung up."""
-EXPIRES_S = 5 * SCALE
-"""Seconds that a token lasts in the tests that outlive it."""
+EXPIRES_S = 10 * SCALE
+"""Seconds that a token lasts in the tests that outlive it. It begins when the page is there: a slow one costs none."""
+LASTS_S = (EXPIRES_S, 3 * EXPIRES_S)
+"""The same where a fresh one has to come in the last quarter: a machine that is too slow for the first has a second."""
 
 
 @pytest.fixture
@@ -89,7 +92,9 @@ async def test_a_token_is_asked_for(windows):
 
 async def test_when_the_token_is_over_one_signs_in_again_and_goes_on(windows):
     async with rtlab.serve(create_app(secret=SECRET)) as server:
-        alice = await windows.open(address(server, expires_s=EXPIRES_S))
+        alice = await windows.open(f"{server.url}/#room=lobby")
+        await alice["#token"].fill(issue_token("alice", SECRET, expires_s=EXPIRES_S))
+        await alice["#token"].press("Enter")
         await alice.say("before")
         await alice.sees("before")
         await alice["#text"].fill("a draft")
@@ -106,7 +111,9 @@ async def test_when_the_token_is_over_one_signs_in_again_and_goes_on(windows):
 
 async def test_what_one_user_wrote_is_not_the_next_ones(windows):
     async with rtlab.serve(create_app(secret=SECRET)) as server:
-        window = await windows.open(address(server, expires_s=EXPIRES_S))
+        window = await windows.open(f"{server.url}/#room=lobby")
+        await window["#token"].fill(issue_token("alice", SECRET, expires_s=EXPIRES_S))
+        await window["#token"].press("Enter")
         await window.say("before")
         await window.sees("before")
         await expect(window["#reason"]).to_contain_text("Your token is over")
@@ -155,31 +162,33 @@ async def test_a_name_that_cannot_be_seen_is_not_taken_and_the_page_says_why(win
 
 
 async def test_by_name_a_fresh_token_is_shown_before_the_old_one_ends(windows, server):
+    assert await stays(windows, server, LASTS_S[0]) or await stays(windows, server, LASTS_S[1])
+
+
+async def stays(windows: Windows, server: HostedServer, lasts_s: float) -> bool:
+    """Whether she is always connected, from the first token on until after it."""
     asked: list[float] = []
+    third = asyncio.Event()
 
     async def answers(route: Route) -> None:
         asked.append(time.time())
-        lasts = EXPIRES_S if len(asked) < 3 else 3600
+        if len(asked) == 3:
+            third.set()
+        lasts = lasts_s if len(asked) < 3 else 3600
         await route.fulfill(json={"token": issue_token("alice", SECRET, expires_s=lasts)})
 
     alice = await windows.open()
     await alice.page.route("**/sign-in", answers)
-    await alice.page.goto(f"{server.url}/#room=lobby")
-    states = await alice.page.evaluate_handle(
-        """() => {
-          const seen = [], node = document.getElementById("state");
-          new MutationObserver(() => seen.push(node.textContent)).observe(node, { childList: true });
-          return seen;
-        }"""
-    )
+    await alice.page.goto(f"{server.url}/#room={lasts_s:g}")
     await alice.sign_in("alice")
     await alice.say("before")
     await alice.sees("before")
-    await until(lambda: len(asked) == 3)
-    await until(lambda: time.time() > asked[0] + EXPIRES_S)
+    async with asyncio.timeout(2 * lasts_s + WAIT_S):
+        await third.wait()
+    await until(lambda: time.time() > asked[0] + lasts_s)
     await alice.say("after")
     await alice.sees("before", "after")
-    assert "Not connected" not in await states.json_value()
+    return await alice.was_always("Connected")
 
 
 async def test_by_name_a_fresh_token_comes_after_the_end_of_the_old_one_if_not_before(windows, server):
@@ -211,7 +220,7 @@ async def test_by_name_a_fresh_token_comes_after_the_end_of_the_old_one_if_not_b
 
 
 async def test_a_server_that_is_not_there_is_said_at_the_door(windows):
-    server = await rtlab.start(create_app(secret=SECRET))
+    server = await rtlab.start(create_app(secret=SECRET), port=free_port())
     window = await windows.open(server.url)
     await server.stop()
     await window["#token"].fill(issue_token("alice", SECRET))

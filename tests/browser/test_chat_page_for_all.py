@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from browser.chat_windows import GENEROUS, SECRET, Window, Windows, address, goes_on, windows_of
-from deadlines import SCALE
+from deadlines import WAIT_S
 from playwright.async_api import Page, expect
 
 import rtlab
@@ -17,7 +17,7 @@ from rtlab.servers.hosting import HostedServer
 pytestmark = [
     pytest.mark.long,
     pytest.mark.browser,
-    pytest.mark.timeout(120 * SCALE),
+    pytest.mark.timeout(6 * WAIT_S),
     pytest.mark.xdist_group("browser"),
 ]
 

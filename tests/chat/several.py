@@ -75,7 +75,7 @@ async def keys_of(redis: Redis) -> list[str]:
 
 @asynccontextmanager
 async def several(
-    count: int = 2, *, errors_expected: bool = False, answer_s: float = WAIT_S / 2, broker: Any = None, **options: Any
+    count: int = 2, *, errors_expected: bool = False, answer_s: float = WAIT_S / 4, broker: Any = None, **options: Any
 ) -> AsyncIterator[Several]:
     """So many nodes. At the end nothing of anybody may be left, nor in Redis but what is kept on purpose.
 

@@ -12,7 +12,7 @@ from rtlab.chat import CHAT, ChatError, ChatRefusedError, Client, Limits, connec
 from rtlab.errors import UsageError
 
 SECRET = "a secret of the tests, longer than 32 bytes"
-SOON_S = 2 * SCALE
+SOON_S = 4 * SCALE
 """Seconds in which a connection is made, and after which a test does not wait long."""
 
 

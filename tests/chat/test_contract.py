@@ -19,7 +19,7 @@ from rtlab.chat.stores.protocols import position
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-SHORT_S = SCALE
+SHORT_S = 3 * SCALE
 """Seconds that a token lasts whose end a test waits for."""
 
 

@@ -88,7 +88,7 @@ async def played(request) -> dict[tuple[str, str], str | None]:
             servers=servers,
             plays=plays,
             secret=SECRET,
-            short=SCALE * 1.5,
+            short=4 * SCALE,
             limit=1000 * WAIT_S,
         )
     return {(scenario, way): error for scenario, way, error in run.value}

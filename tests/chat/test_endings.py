@@ -23,6 +23,7 @@ from rtlab.chat import CHAT, Limits, connect, create_app
 from rtlab.instruments.relay import Relay
 from rtlab.instruments.turns import Turns
 from rtlab.servers.accepting import stop_accepting
+from rtlab.servers.ports import free_port
 
 pytestmark = pytest.mark.timeout(WAIT_S * 4)
 LIMITS = Limits(payload_bytes=3_000, burst=20, breaches=5)
@@ -163,7 +164,7 @@ ROWS = {
     "the client leaves": Row(
         {"client disconnect", *LINE}, False, python=lambda alice: alice.close(), javascript="socket.disconnect()"
     ),
-    "its token ends": Row({"server disconnect"}, False, token_s=1.5 * SCALE),
+    "its token ends": Row({"server disconnect"}, False, token_s=4 * SCALE),
     "it says too much": Row(
         {"server disconnect"},
         False,
@@ -196,6 +197,7 @@ ROWS = {
     "it reads too slowly": Row({"slow consumer"}, True, server=_drop_slow),
 }
 NODE = """
+const token = await (await fetch(`${url}/test/token`)).text();  // now: Node may have taken its time to start
 const socket = io(url, { transports, auth: { token }, reconnectionDelay: 50, reconnectionDelayMax: 50 });
 await once(socket, "connect");
 await socket.emitWithAck("chat:join", "lobby");
@@ -222,8 +224,12 @@ async def scene(request):
         here.set()
         return web.Response()
 
+    async def token_of_alice(_: web.Request) -> web.Response:
+        return web.Response(text=token("alice", expires_s=row.token_s))
+
     app.router.add_post("/test/here", say_here)
-    server = await rtlab.start(app, name="before")
+    app.router.add_get("/test/token", token_of_alice)
+    server = await rtlab.start(app, port=free_port(), name="before")
     line = Line(server.port)
     made = Scene(app, server, line, await line.open(), here)
     yield made
@@ -268,8 +274,7 @@ async def test_the_javascript_client(scene, name, transport, caplog):
     row = ROWS[name]
     caplog.set_level(logging.INFO)
     script = NODE.replace("await ACTION", row.javascript)
-    who = token("alice", expires_s=row.token_s)
-    playing = asyncio.create_task(rtlab.node(script, url=scene.url, token=who, transports=[transport]))
+    playing = asyncio.create_task(rtlab.node(script, within_s=2 * WAIT_S, url=scene.url, transports=[transport]))
     if row.server is not None:
         await until(lambda: playing.done() or scene.here.is_set())
         await row.server(scene)

@@ -100,7 +100,7 @@ async def test_a_handler_that_waits_delays_nobody_else_and_leaves_no_ghost(end):
         tab = await place.enter(name, transports=["websocket"])
         watching = await place.enter(transports=["websocket"])
         await watching.join("hall")
-        auth = {"token": token(name, expires_s=2 * SCALE if end == "token" else 600)}
+        auth = {"token": token(name, expires_s=4 * SCALE if end == "token" else 600)}
         patient = await place.enter(name, transports=["websocket"], auth=auth)
         await patient.join("hall")
         await patient.sio.emit("chat:join", "slow")

@@ -102,7 +102,7 @@ async def test_why_a_connection_is_over():
         await closed.close()
         await over(closed, "it was closed here")
 
-        expired = await connect(server.url, token=token("bob", expires_s=1 * SCALE))
+        expired = await connect(server.url, token=token("bob", expires_s=3 * SCALE))
         await over(expired, "its token has expired. Give connect")
         await expired.close()
 
@@ -210,7 +210,7 @@ async def test_a_refused_token_has_a_line_in_the_log_as_logging_is_by_default(ca
 
 async def test_who_is_ended_has_a_line_in_the_log_too(caplog):
     async with chatting(limits=Limits(events_per_s=5, burst=5, breaches=3, connections_per_user=1)) as place:
-        await place.enter("bob", auth={"token": token("bob", expires_s=1 * SCALE)})
+        await place.enter("bob", auth={"token": token("bob", expires_s=3 * SCALE)})
         alice = await place.enter("alice")
         with pytest.raises(Exception, match="namespaces failed to connect"):
             await place.enter("alice")

@@ -63,7 +63,7 @@ async def test_who_asks_is_told_in_time_and_nothing_was_done(how, caplog):
             assert (ack["status"], ack["code"]) == ("error", "unavailable"), (event, ack)
             assert "message" in ack
         print(f"{how}: the longest answer took {longest:.2f} s")
-        assert longest < ANSWER_S + 2 * SCALE
+        assert longest < ANSWER_S + WAIT_S / 8, "in the time that was named, and what a busy machine adds"
         with pytest.raises(socketio.exceptions.ConnectionError):
             await nodes.enter(0, "carol")
         assert (await nodes[0].people[-1].next("connect_error"))["data"] == {"code": "unavailable"}
@@ -130,24 +130,27 @@ async def test_where_redis_has_forgotten_all_nobody_hears_of_it():
 
 
 async def test_a_slow_redis_is_not_waited_for_once_per_question():
-    """Each answer takes 0.6 of the time that an event has; a join asks several times."""
+    """Each answer takes 0.6 of the time that an event has, and a join asks twice: each alone would be in time."""
     async with several(1, errors_expected=True, answer_s=ANSWER_S) as nodes:
         alice = await nodes.enter(0, "alice")
         link = nodes[0].chat.node.link
         ask = link._link.act
+        asked, takes_s = 0, 0.6 * ANSWER_S
 
         async def slowly(*arguments):
-            await asyncio.sleep(0.6 * ANSWER_S)
+            nonlocal asked
+            asked += not asyncio.current_task().get_name().startswith("beats")
+            await asyncio.sleep(takes_s)
             return await ask(*arguments)
 
         link._link.act = slowly
-        began = time.monotonic()
         ack = await alice.ask("chat:join", "hall")
-        took = time.monotonic() - began
-        link._link.act = ask
         assert ack["code"] == "unavailable"
-        assert took < 1.2 * ANSWER_S + SCALE
+        assert asked <= 2, "and nothing was asked after that"
+        asked = takes_s = 0
         assert (await alice.join("hall"))["members"] == ["alice"]
+        assert asked > 1
+        link._link.act = ask
 
 
 @pytest.mark.long
@@ -164,7 +167,7 @@ async def test_a_crowd_that_leaves_while_redis_is_frozen_is_gone_at_once_and_tol
             cut(each.sio)
         await until(lambda: not nodes[0].chat._events.rooms.chat._rooms and not nodes[0].chat.sio.eio.sockets)
         print(f"gone here after {time.monotonic() - began:.1f} s")
-        assert time.monotonic() - began < ANSWER_S + WAIT_S / 2
+        assert time.monotonic() - began < ANSWER_S + WAIT_S / 4
         await nodes.broker.thaw()
         left = [await watcher.next("chat:userLeft") for _ in range(100)]
         assert len({(each["username"], each["room"]) for each in left}) == 100

@@ -16,8 +16,8 @@ TRUSTED = "127.0.0.0/8"
 async def urls():
     """A chat behind a proxy that it trusts, and one that trusts none."""
     async with (
-        chatting(origins=[NAMED], trusted_proxies=[TRUSTED], ping_timeout=1) as trusting,
-        chatting(origins=[NAMED], ping_timeout=1) as alone,
+        chatting(origins=[NAMED], trusted_proxies=[TRUSTED], ping_timeout=5) as trusting,
+        chatting(origins=[NAMED], ping_timeout=5) as alone,
     ):
         yield {True: trusting.url, False: alone.url}
 

@@ -15,7 +15,7 @@ import urllib.request
 from contextlib import contextmanager
 
 import pytest
-from deadlines import SCALE, WAIT_S
+from deadlines import WAIT_S
 
 from rtlab.chat import ChatRefusedError, connect, issue_token, verify
 from rtlab.chat.chat import DRAIN_S
@@ -179,24 +179,38 @@ def refused(url: str, request: bytes | None) -> None:
         assert client.recv(20)[9:10] == b"4", request
 
 
+SOME_BYTES = 8_000
+"""What one kind of refusal leaves in the log in `INTERVAL_S`, at most; each interval begins anew."""
+
+
+def intervals(began: float) -> int:
+    """How many of them were over since then: on a slow machine some."""
+    return int((time.monotonic() - began) // INTERVAL_S)
+
+
 def test_refused_requests_leave_a_few_lines():
     with started("--dev") as (process, url):
+        began = time.monotonic()
         for request in REFUSED.values():
             for _ in range(100):
                 refused(url, request)
         log = log_of(process)
-    assert len(json.dumps(log)) < 25_000, "some lines for each kind, and not one for each request"
+        most = 25_000 + SOME_BYTES * intervals(began)
+    assert len(json.dumps(log)) < most, "some lines for each kind, and not one for each request"
     assert not [each for each in log if "exc_info" in each]
 
 
 @pytest.mark.long
+@pytest.mark.timeout(20 * WAIT_S)
 @pytest.mark.parametrize("kind", REFUSED)
 def test_ten_thousand_refused_requests_leave_some_kilobytes(kind):
     with started("--dev") as (process, url):
+        began = time.monotonic()
         for _ in range(10_000):
             refused(url, REFUSED[kind])
         log = log_of(process)
-    assert len(json.dumps(log)) < 40_000
+        most = 40_000 + SOME_BYTES * intervals(began)
+    assert len(json.dumps(log)) < most < 1_000_000, "a line for each would be twice as much"
     assert not [each for each in log if "exc_info" in each]
 
 
@@ -208,23 +222,36 @@ SLOW = {
 }
 
 
+@pytest.mark.timeout(15 * WAIT_S)
 def test_slow_clients_do_not_hold_it_up():
-    """They drip for longer than it drains and closes, and for less than the five seconds that it used to wait."""
-    with started("--dev") as (process, url):
+    """They drip for as long as it goes on. Another one beside it has none, and ends after little more than a second on
+    a machine that has nothing else to do. This one used to wait for five seconds more, every time.
+    """
+    assert any(ends_beside_slow_clients() < 4 for _ in range(3))
+
+
+def ends_beside_slow_clients() -> float:
+    """How many times as long as another one it takes to its end."""
+    with started("--dev") as (process, url), started("--dev") as (other, _):
         clients = [connection(url, begun) for begun in SLOW.values() for _ in range(5)]
         ask(f"{url}/health")
-        process.send_signal(signal.SIGTERM)
-        drips = 0
-        while process.poll() is None and drips < 45 * SCALE:
+        began, took = time.monotonic(), {}
+        for each in (other, process):
+            each.send_signal(signal.SIGTERM)
+        while len(took) < 2:
             for each in clients:
                 with contextlib.suppress(OSError):
                     each.send(b" ")
-            time.sleep(0.1)
-            drips += 1
-        assert process.poll() == 0, f"it still waits after {drips} bytes"
+            time.sleep(0.05)
+            for each in {other, process} - took.keys():
+                if each.poll() is not None:
+                    took[each] = time.monotonic() - began
+            assert time.monotonic() - began < 3 * WAIT_S, "it does not end"
         for each in clients:
             each.close()
+        assert process.returncode == other.returncode == 0
         assert all(json.loads(line) for line in process.stderr)
+        return took[process] / took[other]
 
 
 def test_the_help_tells_what_it_does():

@@ -14,6 +14,7 @@ from quick import quick
 
 import rtlab
 from rtlab.chat import connect, create_app
+from rtlab.servers.ports import free_port
 
 TESTS = Path(__file__).parent.parent
 TRANSPORTS = {"default": None, "polling": ["polling"], "websocket": ["websocket"]}
@@ -22,7 +23,7 @@ EACH_TRANSPORT = pytest.mark.parametrize("transport", quick(TRANSPORTS, ["defaul
 
 @EACH_TRANSPORT
 async def test_a_client_comes_back_after_a_restart(transport):
-    first = await rtlab.start(create_app(secret=SECRET), name="before")
+    first = await rtlab.start(create_app(secret=SECRET), port=free_port(), name="before")
     async with connect(
         first.url, token=token("alice"), transports=TRANSPORTS[transport], reconnection_delay=0.1
     ) as alice:
@@ -99,15 +100,16 @@ async def test_a_client_whose_attempts_are_used_up_says_so(transport):
 
 
 async def test_a_server_that_says_nothing_is_tried_again(monkeypatch):
-    monkeypatch.setattr("rtlab.chat.client.calls.CONNECT_S", 0.2)
-    first = await rtlab.start(app := create_app(secret=SECRET), name="gone")
+    first = await rtlab.start(app := create_app(secret=SECRET), port=free_port(), name="gone")
     only = ["websocket"]
     async with connect(first.url, token=token("alice"), transports=only, reconnection_delay=0.01) as alice:
         await alice.next("connect")
         app[rtlab.chat.CHAT].hurry()
-        await first.stop()
-        async with saying_nothing(first.port):
-            pass
+        with monkeypatch.context() as patched:
+            patched.setattr("rtlab.chat.client.calls.CONNECT_S", 0.2)
+            await first.stop()
+            async with saying_nothing(first.port):
+                pass
         async with rtlab.serve(create_app(secret=SECRET), port=first.port):
             await alice.next("connect", within_s=WAIT_S)
 

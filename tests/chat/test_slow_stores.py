@@ -229,7 +229,7 @@ async def test_a_room_that_is_left_while_another_speaks_in_it_stays_counted():
 async def test_a_message_whose_sender_goes_while_it_is_stored_leaves_its_room_counted():
     async with gated("append", "before") as (place, history):
         name = fresh("short")
-        bob = await place.enter(name, transports=["websocket"], auth={"token": token(name, expires_s=SCALE)})
+        bob = await place.enter(name, transports=["websocket"], auth={"token": token(name, expires_s=3 * SCALE)})
         await bob.join("gated")
         await bob.sio.emit("chat:message", {"room": "gated", "text": "last words"})
         await wait_for(history.asked)

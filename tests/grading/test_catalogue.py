@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from deadlines import SCALE, WAIT_S
 from grading.test_wrong_solutions import wrong_solutions
 
 from rtlab.errors import UsageError
@@ -28,9 +29,18 @@ def test_the_stub_is_to_do(exercise):
     assert all("Traceback" not in check.message and not check.output for check in result.checks)
 
 
+PATIENCE = 4
+"""How many times as long everything may take on a machine that turns out to be slow."""
+
+
+@pytest.mark.timeout(20 * WAIT_S)
 @pytest.mark.parametrize("exercise", EXERCISES)
-def test_the_solution_makes_all_points(exercise):
+def test_the_solution_makes_all_points(exercise, monkeypatch):
+    """On a machine that does much else too, if it is told so: graders have deadlines of their own."""
     result = grade_exercise(ExerciseRun(exercise, ROOT / "solutions" / exercise.id / exercise.file))
+    if result.points < exercise.max:
+        monkeypatch.setenv("RTLAB_TIME_SCALE", f"{PATIENCE * SCALE:g}")
+        result = grade_exercise(ExerciseRun(exercise, ROOT / "solutions" / exercise.id / exercise.file))
     assert [(check.name, check.verdict, check.message) for check in result.checks] == [
         (check.name, Verdict.PASSED, "") for check in exercise.checks
     ]

@@ -12,6 +12,8 @@ from rtlab.grading.results import Verdict
 
 pytestmark = pytest.mark.usefixtures("leaves_no_process")
 
+SOON_S = 1
+"""Seconds until what hangs is ended. What it does until it hangs takes a fraction of them."""
 CHECK = "@check(points=2, hints=('a', 'b'))\n"
 ANSWER = CHECK + "def test_it(submission):\n    expect('the answer', submission.answer(), equals=42)\n"
 ANSWER_ASYNC = (
@@ -201,9 +203,9 @@ def test_a_check_that_waits_for_what_never_comes(grade_tiny):
         "import asyncio\n\n" + CHECK + "async def test_it(submission):\n"
         "    expect('the start', 1, equals=1)\n    await asyncio.Event().wait()\n"
     )
-    result = grade_tiny(grader, "x = 1\n", limits=ProcessLimits(deadline_s=0.3))
+    result = grade_tiny(grader, "x = 1\n", limits=ProcessLimits(deadline_s=SOON_S))
     assert result.message == (
-        "still waiting after 0.3 s for what never came (test_tiny.py, line 8 (`await asyncio.Event().wait()`))"
+        "still waiting after 1 s for what never came (test_tiny.py, line 8 (`await asyncio.Event().wait()`))"
     )
 
 
@@ -215,14 +217,16 @@ def test_a_hang_in_another_task_is_found(grade_tiny):
     submission = (
         "import asyncio\nasync def serve():\n    await inner()\nasync def inner():\n    await asyncio.sleep(60)\n"
     )
-    result = grade_tiny(grader, submission, limits=ProcessLimits(deadline_s=0.3))
-    assert result.message == "still running after 0.3 s, in tiny.py, line 5 (`await asyncio.sleep(60)`)"
+    result = grade_tiny(grader, submission, limits=ProcessLimits(deadline_s=SOON_S))
+    assert result.message == "still running after 1 s, in tiny.py, line 5 (`await asyncio.sleep(60)`)"
 
 
 def test_a_hang_outside_python_is_found(grade_tiny):
     """No Python instruction ends in this, so no signal handler of Python's runs."""
-    result = grade_tiny(ANSWER, "def answer():\n    return sum(iter(int, 1))\n", limits=ProcessLimits(deadline_s=0.3))
-    assert result.message == "still running after 0.3 s, in tiny.py, line 2 (`return sum(iter(int, 1))`)"
+    result = grade_tiny(
+        ANSWER, "def answer():\n    return sum(iter(int, 1))\n", limits=ProcessLimits(deadline_s=SOON_S)
+    )
+    assert result.message == "still running after 1 s, in tiny.py, line 2 (`return sum(iter(int, 1))`)"
 
 
 def test_a_hang_in_a_thread_is_found(grade_tiny):
@@ -230,8 +234,8 @@ def test_a_hang_in_a_thread_is_found(grade_tiny):
         "import asyncio\n\n" + CHECK + "async def test_it(submission):\n    await asyncio.to_thread(submission.work)\n"
     )
     submission = "import time\ndef work():\n    while True:\n        time.sleep(0.1)\n"
-    result = grade_tiny(grader, submission, limits=ProcessLimits(deadline_s=0.3))
-    assert result.message == "still running after 0.3 s, in tiny.py, line 4 (`time.sleep(0.1)`)"
+    result = grade_tiny(grader, submission, limits=ProcessLimits(deadline_s=SOON_S))
+    assert result.message == "still running after 1 s, in tiny.py, line 4 (`time.sleep(0.1)`)"
 
 
 @pytest.mark.parametrize(
@@ -255,9 +259,11 @@ def test_a_hang_after_a_failure_says_both(grade_tiny):
         CHECK + "def test_it(submission):\n    try:\n        expect('the answer', 41, equals=42)\n"
         "    finally:\n        submission.close()\n"
     )
-    result = grade_tiny(grader, "def close():\n    while True:\n        pass\n", limits=ProcessLimits(deadline_s=0.3))
+    result = grade_tiny(
+        grader, "def close():\n    while True:\n        pass\n", limits=ProcessLimits(deadline_s=SOON_S)
+    )
     assert result.message.startswith(
-        "expected the answer to be 42; got 41. Then still running after 0.3 s, in tiny.py, line"
+        "expected the answer to be 42; got 41. Then still running after 1 s, in tiny.py, line"
     )
 
 
@@ -274,7 +280,7 @@ def test_what_a_check_leaves_on_the_disk_goes_with_it(grade_tiny, tmp_path, monk
     kept.mkdir()
     monkeypatch.setenv("TMPDIR", str(kept))
     monkeypatch.setattr("tempfile.tempdir", str(kept))
-    result = grade_tiny(ANSWER, HANGS_WITH_A_SERVER, limits=ProcessLimits(deadline_s=1))
+    result = grade_tiny(ANSWER, HANGS_WITH_A_SERVER, limits=ProcessLimits(deadline_s=2 * SOON_S))
     assert "still running" in result.message
     assert not list(kept.iterdir())
 
@@ -405,9 +411,9 @@ def test_limits_of_a_check_are_its_own(grade_tiny):
 
 
 def test_time_scale_stretches_deadlines(grade_tiny, monkeypatch):
-    monkeypatch.setenv("RTLAB_TIME_SCALE", "0.1")
+    monkeypatch.setenv("RTLAB_TIME_SCALE", "0.5")
     message = grade_tiny(ANSWER, "def answer():\n    while True: pass\n", limits=ProcessLimits(deadline_s=3)).message
-    assert message.startswith("still running after 0.3 s")
+    assert message.startswith("still running after 1.5 s")
     monkeypatch.setenv("RTLAB_TIME_SCALE", "fast")
     with pytest.raises(UsageError, match=r"RTLAB_TIME_SCALE .* got 'fast'"):
         grade_tiny(ANSWER, "")
@@ -463,7 +469,7 @@ def test_a_forged_pass_reaches_no_other_check(grade_tiny):
 )
 def test_whatever_a_submission_does_to_its_surroundings_the_next_check_is_graded(grade_tiny, does):
     submission = f"import os, shutil, signal, time\ndef answer():\n    {does}\n" + GOOD
-    limits = ProcessLimits(deadline_s=1)
+    limits = ProcessLimits(deadline_s=3 * SOON_S)  # also for the second, which has to come to its end
     first, second = grade_tiny(TWO_CHECKS, submission, every=True, limits=limits)
     assert first.verdict is Verdict.FAILED
     assert second.verdict is Verdict.PASSED

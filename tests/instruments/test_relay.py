@@ -17,6 +17,7 @@ from rtlab.instruments import relay
 from rtlab.instruments.direction import Direction
 from rtlab.instruments.relay import Relay
 from rtlab.instruments.turns import Turns
+from rtlab.servers.ports import free_port
 
 pytestmark = pytest.mark.timeout(WAIT_S * 2)
 UP, DOWN = Direction.TO_SERVER, Direction.TO_CLIENT
@@ -155,17 +156,12 @@ async def test_a_reader_that_is_slow_makes_the_sender_wait():
         await reader.readexactly(seen + 1)  # it goes on once somebody reads
 
 
-def refusing_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
-
-
 async def test_without_a_server_the_client_is_told_at_once_or_when_it_has_finished():
-    async with through(echo, answer=b"sorry", port=refusing_port()) as (notes, _, reader, writer):
+    async with through(echo, answer=b"sorry", port=free_port()) as (notes, _, reader, writer):
         writer.write(b"hello")
         assert await reader.read() == b"sorry"
         assert notes.refused == ["connection refused"]
-    async with through(echo, port=refusing_port()) as (notes, _, reader, writer):
+    async with through(echo, port=free_port()) as (notes, _, reader, writer):
         writer.write(b"hello")
         await until(lambda: notes.refused)
         writer.write_eof()
@@ -253,8 +249,8 @@ async def test_who_is_gone_costs_nothing():
 
 
 async def test_a_client_without_a_server_that_says_nothing_is_not_kept(monkeypatch):
-    monkeypatch.setattr(relay, "CONNECT_S", 0.05)
-    async with through(echo, port=refusing_port()) as (notes, relays, reader, _writer):
+    monkeypatch.setattr(relay, "CONNECT_S", 0.5)
+    async with through(echo, port=free_port()) as (notes, relays, reader, _writer):
         assert await reader.read() == b""
         await relays[0].closed.wait()
     assert notes.refused == ["connection refused"]

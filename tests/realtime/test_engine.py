@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 import socketio
 from aiohttp import web
-from deadlines import WAIT_S
+from deadlines import SCALE, WAIT_S
 from eventually import until
 from realtime.conformance.lab import Client
 from realtime.serving import lab_of, serving
@@ -250,7 +250,7 @@ def ends_in(caplog) -> list[str]:
 @pytest.mark.parametrize("transport", ["websocket", "polling"])
 async def test_a_ping_timeout_is_in_the_log(caplog, transport):
     guards = Guards(whole_ping_interval=False)
-    async with serving(guards=guards, ping_interval=0.05, ping_timeout=0.05) as (sio, lab, journal):
+    async with serving(guards=guards, ping_interval=SCALE, ping_timeout=0.05) as (sio, lab, journal):
         caplog.set_level(logging.INFO, "rtlab.realtime")
         client = Client(lab, await getattr(lab, transport)())
         await client.connect()

@@ -9,7 +9,8 @@ import aiohttp
 import msgpack
 import pytest
 import socketio
-from deadlines import WAIT_S
+from deadlines import SCALE, WAIT_S
+from eventually import until
 from realtime.conformance.lab import Client
 from realtime.serving import ACK, CONNECT, DISCONNECT, EVENT, SERIALIZERS, echoes, serving
 from websockets.exceptions import ConnectionClosed
@@ -20,6 +21,8 @@ from rtlab.realtime import Guards, Server
 from rtlab.wire.socketio import Packet, PacketType, encode
 
 pytestmark = pytest.mark.parametrize("serializer", SERIALIZERS)
+SOON_S = SCALE
+"""Seconds after which a client that is in no namespace is closed. Another one connects meanwhile."""
 
 
 def wire(serializer, packet_type, data=None, namespace="/", number=None):
@@ -49,7 +52,7 @@ async def ends(client, reason, code=1008):
 
 
 async def test_a_session_that_never_sends_connect_is_closed(serializer):
-    async with serving(serializer, Guards(connect_timeout_s=0.1)) as (sio, lab, _):
+    async with serving(serializer, Guards(connect_timeout_s=SOON_S)) as (sio, lab, _):
         silent = Client(lab, await lab.websocket())
         honest = await lab.client()
         await ends(silent, "connect timeout")
@@ -58,7 +61,7 @@ async def test_a_session_that_never_sends_connect_is_closed(serializer):
 
 
 async def test_so_is_one_that_was_refused_or_has_left(serializer):
-    async with serving(serializer, Guards(connect_timeout_s=0.1)) as (_, lab, journal):
+    async with serving(serializer, Guards(connect_timeout_s=SOON_S)) as (_, lab, journal):
         refused = Client(lab, await lab.websocket())
         await refused.send(Packet(CONNECT, "/nowhere"))
         assert (await refused.receive()).type is PacketType.CONNECT_ERROR
@@ -70,18 +73,18 @@ async def test_so_is_one_that_was_refused_or_has_left(serializer):
 
 
 async def test_who_is_refused_again_and_again_gets_no_more_time(serializer):
-    guards = Guards(connect_timeout_s=0.3)
+    guards = Guards(connect_timeout_s=SOON_S)
     async with serving(serializer, guards) as (sio, lab, _):
         sio.on("connect", lambda sid, environ, auth: False)
         client, asked = Client(lab, await lab.websocket()), 0
         with suppress(ConnectionClosed):
-            while asked < 50:  # so often that the time would never be over
+            while asked < 50 * SOON_S:  # so often that the time would never be over
                 await client.send(Packet(CONNECT))
                 assert (await client.receive()).type is PacketType.CONNECT_ERROR
                 asked += 1
                 await asyncio.sleep(0.1)
         assert "connect timeout" in client.transport.raw.close_reason
-        assert 0 < asked < 50, "and not for the number of its packets"
+        assert 0 < asked < 50 * SOON_S, "and not for the number of its packets"
 
 
 async def test_without_the_guard_it_stays(serializer):
@@ -573,11 +576,13 @@ def as_text(message):
 
 async def test_a_dead_peer_is_found_when_its_time_is_up(serializer):
     guards = Guards().without("whole_ping_interval")
-    async with serving(serializer, guards, ping_interval=0.2, ping_timeout=0.3) as (sio, lab, journal):
+    loop = asyncio.get_running_loop()
+    async with serving(serializer, guards, ping_interval=0.2 * SCALE, ping_timeout=2 * SCALE) as (sio, lab, journal):
         silent = [await lab.client() for _ in range(5)]
-        await asyncio.sleep(0.2 + 0.3 + 1)  # the very bound, measured by the same clock
-        assert journal.entries.count(("disconnect", "ping timeout")) == len(silent)
-        assert sio.eio.sockets == {}
+        due = max(session._heartbeat._timer.when() for session in sio.eio.sockets.values())
+        assert due <= loop.time() + 2.2 * SCALE, "the timer of each, not a look at all of them now and then"
+        await until(lambda: journal.entries.count(("disconnect", "ping timeout")) == len(silent))
+        await until(lambda: not sio.eio.sockets)
 
 
 async def test_an_ack_of_number_0_is_nobodys(serializer):

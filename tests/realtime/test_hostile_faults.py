@@ -160,7 +160,7 @@ async def test_nothing_is_written_after_a_close_frame():
 @pytest.mark.parametrize("place", ["connect", "work", "disconnect"])
 @pytest.mark.parametrize("in_order", [True, False], ids=["in order", "at once"])
 async def test_an_end_from_within(place, way, in_order):
-    guards = Guards(connect_timeout_s=0.5)
+    guards = Guards(connect_timeout_s=1)
     async with serving(guards=guards, async_handlers=not in_order) as (sio, lab, journal):
 
         async def end(sid, *_):

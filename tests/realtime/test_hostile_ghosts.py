@@ -47,8 +47,8 @@ async def haunted(serializer="default", guards=None, **options):
     """A server that must have nothing left at the end: no session, no task, no descriptor."""
     process = psutil.Process()
     tasks, files = asyncio.all_tasks(), process.num_fds()
-    options = {"ping_interval": 0.2, "ping_timeout": 0.3} | options
-    guards = guards or Guards(connect_timeout_s=0.5, attachments_timeout_s=0.5, whole_ping_interval=False)
+    options = {"ping_interval": 0.2, "ping_timeout": 0.8} | options
+    guards = guards or Guards(connect_timeout_s=1, attachments_timeout_s=1, whole_ping_interval=False)
     sio = Server(serializer=serializer, guards=guards, **options)
     async with rtlab.serve(sio) as server:
         async with lab_of(server, serializer) as lab:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from eventually import until
 
 from rtlab.errors import MissingProgramError
 from rtlab.servers import programs
+from rtlab.servers.ports import free_port
 from rtlab.servers.supervisor import Child
 
 __all__ = ["KINDS", "REDIS_SERVER", "needs_redis_server", "redis_server", "use_as_valkey"]
@@ -55,8 +55,7 @@ async def redis_server(folder: Path, *lines: str, host: str = "127.0.0.1", tls: 
         tls: whether the port speaks TLS; then `lines` name the certificate.
     """
     assert REDIS_SERVER is not None, MISSING
-    with socket.create_server((host, 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port(host)
     ports = ("port 0", f"tls-port {port}") if tls else (f"port {port}",)
     path = folder / f"redis-{port}.conf"
     path.touch(0o600)

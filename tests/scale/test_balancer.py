@@ -31,6 +31,7 @@ from rtlab.scale.nginx_config import ProxyLimits
 from rtlab.scale.nginx_features import nginx_features
 from rtlab.servers import programs
 from rtlab.servers.hosting import serve
+from rtlab.servers.ports import free_port
 from rtlab.servers.registry import resources
 from rtlab.servers.supervisor import Child
 
@@ -128,7 +129,7 @@ async def test_two_stand_side_by_side_unless_they_share_a_name(workers, capsys):
 
 
 async def test_a_port_may_be_asked_for_and_a_taken_one_is_an_error(workers):
-    async with open_balancer(NOBODY) as one:
+    async with open_balancer(NOBODY, port=free_port()) as one:
         for taken in (one.port, workers[0].server.port):
             with pytest.raises(UsageError, match=rf"Port {taken} of 127.0.0.1 is taken\. Leave the port out"):
                 await start_balancer(NOBODY, port=taken)
@@ -463,8 +464,7 @@ web.run_app(app, host="127.0.0.1", port=int(sys.argv[2]), print=lambda *_: print
 @pytest.mark.parametrize("method", ["POST", "GET"])
 async def test_what_a_dying_worker_has_seen_is_sent_again_only_where_that_is_safe(tmp_path, method):
     """The second worker crashes as well: so what has come twice is seen."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
-        ports = [each.getsockname()[1] for each in (one, other)]
+    ports = [free_port(), free_port()]
     seen = tmp_path / "seen"
     children = [Child([sys.executable, "-c", CRASHING, str(seen), str(port)], name=f"worker {port}") for port in ports]
     try:

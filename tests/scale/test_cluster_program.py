@@ -19,6 +19,7 @@ import psutil
 import pytest
 from deadlines import WAIT_S
 from eventually import eventually
+from processes import below
 
 from rtlab.chat import connect, issue_token
 from rtlab.cli.commands import main
@@ -96,8 +97,8 @@ def lines(log: Path) -> list[dict]:
 
 def pid_of(url: str, process: subprocess.Popen, what: str) -> int:
     """The process that runs a module, below another one."""
-    for child in psutil.Process(process.pid).children(recursive=True):
-        if what in " ".join(child.cmdline()[:4]) and "watchdog" not in " ".join(child.cmdline()[:4]):
+    for child, command in below(process.pid).items():
+        if what in " ".join(command[:4]) and "watchdog" not in " ".join(command[:4]):
             return child.pid
     raise AssertionError(f"no {what}")
 
@@ -130,11 +131,8 @@ def test_a_signal_during_the_start_leaves_nothing(number, tmp_path):
         [*RTLAB, "serve", "chat", "--workers", "2"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
     ) as process:  # fmt: skip
-        parent = psutil.Process(process.pid)
-        eventually(
-            lambda: any("worker_program" in " ".join(each.cmdline()) for each in parent.children(recursive=True))
-        )
-        children = parent.children(recursive=True)
+        eventually(lambda: any("worker_program" in " ".join(each) for each in below(process.pid).values()))
+        children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         out, err = process.communicate(timeout=WAIT_S)
         assert (process.returncode, out, err) == (130, "", "Interrupted.\n")

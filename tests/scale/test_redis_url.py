@@ -10,6 +10,7 @@ from rtlab.errors import UsageError
 from rtlab.scale import broker as module
 from rtlab.scale.broker import start_broker
 from rtlab.scale.redis_url import shown
+from rtlab.servers.ports import free_port
 
 
 @pytest.mark.parametrize(
@@ -25,9 +26,7 @@ from rtlab.scale.redis_url import shown
     ],
 )
 async def test_a_wrong_address_is_an_error_that_tells_no_password(url, says, monkeypatch):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    monkeypatch.setenv("REDIS_URL", url.format(port=port))
+    monkeypatch.setenv("REDIS_URL", url.format(port=free_port()))
     with pytest.raises(UsageError) as caught:
         await start_broker()
     assert says in str(caught.value)

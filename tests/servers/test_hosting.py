@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 import rtlab
 from rtlab.servers.draining import DRAIN
 from rtlab.servers.echo import create_app as echo_app
+from rtlab.servers.ports import free_port
 
 pytestmark = pytest.mark.timeout(WAIT_S * 3)
 
@@ -223,7 +224,7 @@ async def test_a_start_that_fails_says_what_it_has_stopped():
 
 
 async def test_a_taken_port():
-    async with rtlab.serve(make_app) as server:
+    async with rtlab.serve(make_app, port=free_port()) as server:
         with pytest.raises(rtlab.UsageError, match=f"Port {server.port} is taken"):
             await rtlab.start(make_app, port=server.port)
     async with rtlab.serve(make_app, port=server.port) as second:
@@ -246,9 +247,7 @@ async def test_a_failing_start_frees_the_port():
 
     app = make_app()
     app.on_startup.append(broken)
-    probe = socket.create_server(("127.0.0.1", 0))
-    port = probe.getsockname()[1]
-    probe.close()
+    port = free_port()
     with pytest.raises(RuntimeError, match="no database"):
         await rtlab.start(app, port=port)
     assert refuses(port)

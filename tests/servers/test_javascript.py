@@ -5,7 +5,7 @@ import socket
 
 import psutil
 import pytest
-from deadlines import SCALE
+from deadlines import SCALE, WAIT_S
 from eventually import until
 
 import rtlab
@@ -121,9 +121,13 @@ async def test_a_failure_shows_the_last_output():
 
 @pytest.mark.parametrize("endless", ["for (;;);", "await new Promise(() => setInterval(() => {}, 1000));"])
 async def test_a_script_that_never_ends_is_ended(endless):
-    with pytest.raises(ChildError, match=r"(?s)had not returned after 2 s.*begun"):
-        await rtlab.node(f"console.log('begun');\n{endless}", within_s=2)
-    assert not nodes()
+    for within_s in (2, WAIT_S):  # a machine that does much else may need longer than the first until it begins
+        with pytest.raises(ChildError, match=f"had not returned after {within_s:g} s") as caught:
+            await rtlab.node(f"console.log('begun');\n{endless}", within_s=within_s)
+        assert not nodes()
+        if "begun" in caught.value.tail:
+            return
+    pytest.fail(str(caught.value))
 
 
 async def test_cancelling_ends_it():
@@ -174,7 +178,7 @@ async def test_a_server_in_node(msgpack):
             msgpack=msgpack,
         )
         assert run.value == {"n": 1}
-        assert server.log.tail() == ["hello"]
+        assert await until(server.log.tail) == ["hello"]
     assert refuses(server.port)
     assert not nodes()
     assert server not in rtlab.resources()
@@ -193,7 +197,8 @@ async def test_a_server_that_an_exception_ends():
         )
         assert run.value == "transport close"
         await until(lambda: not server.running, "the server has ended")
-        assert "TypeError: Cannot read properties of null (reading 'length')" in server.log.tail()
+        said = "TypeError: Cannot read properties of null (reading 'length')"
+        await until(lambda: said in server.log.tail(), server.log.tail)
         assert refuses(server.port)
     finally:
         await server.stop()

@@ -32,11 +32,8 @@ CHILDREN = """
 import json, rtlab, socket
 from pathlib import Path
 from rtlab.servers import programs
+from rtlab.servers.ports import free_port
 from rtlab.servers.supervisor import Child
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
 
 valkey_port, nginx_port = free_port(), free_port()
 options = ["--port", str(valkey_port), "--bind", "127.0.0.1", "--save", ""]

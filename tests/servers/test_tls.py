@@ -17,6 +17,7 @@ from eventually import until
 import rtlab
 from rtlab.errors import ConnectionClosed, HandshakeError, RtlabError, TlsError, UsageError
 from rtlab.servers import channel
+from rtlab.servers.ports import free_port
 from rtlab.servers.tls import client_context
 from rtlab.servers.websocket import connect, serve
 from rtlab.wire.frames import Frame, Opcode, encode_frame
@@ -210,10 +211,8 @@ async def test_what_is_no_ca(authority, tmp_path):
 
 
 async def test_a_port_where_nobody_listens_is_no_matter_of_tls(authority):
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     with pytest.raises(ConnectionRefusedError):
-        async with connect(f"wss://127.0.0.1:{port}", ssl=authority.ca):
+        async with connect(f"wss://127.0.0.1:{free_port()}", ssl=authority.ca):
             pass
 
 

@@ -379,9 +379,9 @@ async def test_a_peer_whose_pong_we_do_not_read_is_not_cut_off():
     async def slow(websocket):
         async for message in websocket:
             received.append(message[:4])
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.08)  # 4.8 s in all: longer than a pong may take, which a busy machine needs not
 
-    async with serve(slow, ping_interval=0.1, ping_timeout=0.5) as server:
+    async with serve(slow, ping_interval=0.1, ping_timeout=2) as server:
         async with connect(server.url, ping_interval=None, deflate=None) as client:
             for number in range(60):
                 await client.send(f"{number:4}" + "x" * 65_000)

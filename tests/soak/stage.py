@@ -28,8 +28,8 @@ __all__ = ["ROOM", "Person", "Stage", "staged"]
 ROOM = "stage"
 PATIENCE_S = 3 * WAIT_S
 """Seconds until something has to have come. A worker that is started again, or a failover, may lie in between."""
-ACK_S = 1.0
-"""Seconds that a client waits for an answer; what waits longer than that is sent again."""
+ACK_S = 3.0
+"""Seconds that a client waits for an answer; what waits longer than that is sent again, which a scene has to want."""
 
 
 class Person:

@@ -39,6 +39,6 @@ async def test_a_connection_that_is_cut_between_its_namespaces_is_made_again():
         server.notifications = True
         assert (await alice.send("lobby", "here again")).offset
         assert alice.connected
-        assert time.monotonic() - began < WAIT_S / 2
+        assert time.monotonic() - began < WAIT_S / 5
         names = [event.name for event in alice._arrivals._events if event.name in {"connect", "disconnect"}]
         assert names == ["connect", "disconnect"] * (len(names) // 2) + ["connect"], "each end is told"

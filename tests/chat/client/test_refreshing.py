@@ -18,8 +18,9 @@ from rtlab.chat.client.refreshing import REFRESH_S, TokenSource, claims
 from rtlab.errors import UsageError
 
 FAST = {"transports": ["websocket"], "reconnection_delay": 0.01, "randomization_factor": 0}
-SOON_S = 2 * SCALE
-"""Seconds in which a connection is made."""
+SOON_S = (2 * SCALE, 8 * SCALE)
+"""Seconds that a token lasts. A fresh one has to come in the last quarter: a machine that is too slow for the first has
+a second."""
 
 
 @pytest.fixture(autouse=True)
@@ -28,22 +29,34 @@ def short_waits(monkeypatch):
 
 
 async def test_it_outlives_its_first_token():
+    names = await outlived(SOON_S[0])
+    if names != NEVER_CUT:
+        names = await outlived(SOON_S[1])
+    assert names == NEVER_CUT
+
+
+NEVER_CUT = {"connect", "chat:message"}
+"""And nothing failed."""
+
+
+async def outlived(lasts_s):
+    """What a client hears that goes on after the end of its first token."""
     given = []
 
     async def fresh():
-        given.append(token("alice", expires_s=SOON_S if len(given) < 2 else 3600))
+        given.append(token("alice", expires_s=lasts_s if len(given) < 2 else 3600))
         return given[-1]
 
     async with rtlab.serve(create_app(secret=SECRET, limits=GENEROUS)) as server:
         async with connect(server.url, token=fresh) as alice:
             await alice.join("lobby")
-            first_ends = time.time() + SOON_S
-            await until(lambda: len(given) == 3)
+            first_ends = time.time() + lasts_s
+            await until(lambda: len(given) >= 3)
             await until(lambda: time.time() > first_ends)
             assert (await alice.send("lobby", "still here")).id
             names = {event.name for event in alice._arrivals._events}
-            assert names == {"connect", "chat:message"}, "never cut, and nothing failed"
             assert alice._tokens.left() > 3600 - REFRESH_S
+            return names
 
 
 async def test_a_function_that_fails_is_said_once_and_ends_nothing(monkeypatch):

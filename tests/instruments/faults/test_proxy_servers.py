@@ -36,7 +36,7 @@ SAYS = ["a text", b"bytes", {"in": [b"both", "43[]"]}]
 
 
 def make_app(serializer="default") -> web.Application:
-    sio = socketio.AsyncServer(async_mode="aiohttp", serializer=serializer, ping_interval=1, ping_timeout=1)
+    sio = socketio.AsyncServer(async_mode="aiohttp", serializer=serializer, ping_interval=1, ping_timeout=5)
     app = web.Application()
     sio.attach(app)
 

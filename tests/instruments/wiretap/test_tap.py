@@ -20,6 +20,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 import rtlab
 from rtlab.instruments.wiretap.tap import Tap
 from rtlab.servers import websocket
+from rtlab.servers.ports import free_port
 
 pytestmark = pytest.mark.timeout(WAIT_S * 3)
 
@@ -206,8 +207,7 @@ async def test_a_conversation_gives_the_same_picture_every_time():
 
 
 async def test_no_server():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
+    port = free_port()
     async with rtlab.tap(f"http://127.0.0.1:{port}") as tap:
         async with aiohttp.ClientSession() as http, http.post(tap.url, data=b"x" * 100_000) as response:
             assert response.status == 502
@@ -237,8 +237,7 @@ async def test_no_server():
 async def test_a_server_that_comes_later():
     async with rtlab.tap("localhost:9") as tap:
         assert repr(tap) == f"<Tap {tap.url} in front of http://localhost:9, running>"
-    async with rtlab.serve(echo) as server:
-        port = server.port
+    port = free_port()
     async with rtlab.tap(f"127.0.0.1:{port}") as tap:
         with pytest.raises(InvalidStatus):
             await connect(tap.ws_url)

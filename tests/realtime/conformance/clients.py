@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgpack
-from deadlines import SCALE
+from deadlines import SCALE, WAIT_S
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
@@ -36,8 +36,7 @@ __all__ = [
 ]
 
 SOON_S = 2.0 * SCALE
-"""How long a behaviour waits for what some server never does and nothing else can show. It is short, because then it is
-waited for in vain."""
+"""How long a behaviour has that a server is known not to have: it is waited for in vain."""
 EVENT, ACK, CONNECT, DISCONNECT = (
     socketio.PacketType.EVENT,
     socketio.PacketType.ACK,
@@ -158,7 +157,7 @@ class WebSocket:
         """The next packet."""
         return engineio.decode_packet(await self.raw.recv())
 
-    async def ends(self, *, within_s: float = SOON_S) -> None:
+    async def ends(self, *, within_s: float = WAIT_S) -> None:
         """Wait until the server has closed it; whatever comes before does not matter."""
         try:
             async with asyncio.timeout(within_s):

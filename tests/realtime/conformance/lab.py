@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import aiohttp
 from deadlines import WAIT_S
-from realtime.conformance.clients import CONNECT, SOON_S, Answer, Client, Pending, Polling, WebSocket, same
+from realtime.conformance.clients import CONNECT, Answer, Client, Pending, Polling, WebSocket, same
 from realtime.conformance.servers import Configuration
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -107,8 +107,8 @@ class Lab:
         (entries,) = await asking.request("entries", self.tag)
         return entries
 
-    async def until_entry(self, *entry: str, within_s: float = SOON_S) -> list[list[str]]:
-        """Wait until such an entry is there, but not for long; gives them all."""
+    async def until_entry(self, *entry: str, within_s: float = WAIT_S) -> list[list[str]]:
+        """Wait until such an entry is there; gives them all."""
         try:
             async with asyncio.timeout(within_s):
                 while list(entry) not in (entries := await self.entries()):
@@ -116,8 +116,3 @@ class Lab:
                 return entries
         except TimeoutError:
             raise AssertionError(f"what the app sees: expected {list(entry)} to be among it, and it is not") from None
-
-    @property
-    def long_s(self) -> float:
-        """Seconds in which every server has noticed that a client is silent, however slowly it looks."""
-        return 3 * (self.configuration.ping_interval_s + self.configuration.ping_timeout_s)

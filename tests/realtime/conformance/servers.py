@@ -49,8 +49,9 @@ class Configuration:
 
 
 CALM = Configuration("calm")
-QUICK = Configuration("quick", 0.3 * SCALE, 0.7 * SCALE, 1.0 * SCALE)
-"""Fractions of a second, so that ours needs its guard against them off."""
+QUICK = Configuration("quick", 0.3 * SCALE, 2.0 * SCALE, 2.0 * SCALE)
+"""A fraction of a second between two PINGs, so that ours needs its guard against it off. A client that answers, or
+connects, has longer: it may wait for the processor."""
 MSGPACK = Configuration("msgpack", msgpack=True)
 CONFIGURATIONS = (CALM, QUICK, MSGPACK)
 

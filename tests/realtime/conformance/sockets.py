@@ -107,7 +107,7 @@ async def silence_closes_the_websocket(lab: Lab) -> None:
     begun = asyncio.get_running_loop().time()
     client = await lab.client()
     same("the packet", await client.transport.receive(), EnginePacket(EnginePacketType.PING))
-    await client.transport.ends(within_s=lab.long_s)
+    await client.transport.ends()
     await _not_before_the_timeout(lab, begun)
     await lab.until_entry("disconnect", "/")
 
@@ -118,7 +118,7 @@ async def silence_closes_a_polling_session(lab: Lab) -> None:
     session = await lab.polling()
     await Client(lab, session).connect()
     same("the body", (await session.get()).text, "2")
-    await lab.until_entry("disconnect", "/", within_s=lab.long_s)
+    await lab.until_entry("disconnect", "/")
     await session.is_gone()
 
 
@@ -127,7 +127,7 @@ async def a_session_that_is_never_polled_is_closed(lab: Lab) -> None:
     """A polling client that never comes back is closed without its help."""
     session = await lab.polling()
     await session.post(f'40{{"tag":"{lab.tag}"}}')
-    await lab.until_entry("disconnect", "/", within_s=lab.long_s)
+    await lab.until_entry("disconnect", "/")
 
 
 @behaviour("Engine.IO v4, Protocol")

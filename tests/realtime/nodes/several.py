@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
@@ -24,6 +23,7 @@ import rtlab
 from rtlab.errors import MissingProgramError, RedisUnavailable
 from rtlab.realtime import RedisManager, Server
 from rtlab.servers import programs
+from rtlab.servers.ports import free_port
 from rtlab.servers.supervisor import Child
 
 __all__ = ["SHORT_S", "Node", "Valkey", "hears", "nodes_on", "refused", "valkey"]
@@ -78,9 +78,7 @@ async def valkey() -> AsyncIterator[Valkey]:
         programs.valkey()
     except MissingProgramError as error:
         pytest.skip(str(error))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    server = Valkey(port)
+    server = Valkey(free_port())
     await server.start()
     try:
         yield server

@@ -206,7 +206,7 @@ async def test_a_subscription_that_redis_ends_is_made_again(caplog):
         client, _ = await there.client()
         for lost in range(1, 4):
             await redis.ask("CLIENT", "KILL", "TYPE", "pubsub")
-            await until(lambda lost=lost: there.manager.subscription.lost_total == lost)
+            await until(lambda lost=lost: there.manager.subscription.lost_total >= lost)
             await there.manager.subscription.subscribed.wait()
         await goes_on(here)
         await hears(client, "again")
@@ -216,11 +216,11 @@ async def test_a_subscription_that_redis_ends_is_made_again(caplog):
 async def test_a_silent_connection_is_given_up_and_a_quiet_one_is_not(monkeypatch):
     monkeypatch.setattr(subscription, "LOOK_S", 0.02)
     async with valkey() as redis, deaf_subscribers(redis.port) as (port, deaf):
-        async with nodes_on(f"redis://127.0.0.1:{port}", 1, answer_s=0.2 * SCALE) as (node,):
+        async with nodes_on(f"redis://127.0.0.1:{port}", 1, answer_s=2 * SCALE) as (node,):
             await until(lambda: pinged(redis, 20))
             assert node.manager.subscription.lost_total == 0
             deaf.set()  # as behind a firewall that has forgotten the connection
-            await until(lambda: node.manager.subscription.lost_total == 1)
+            await until(lambda: node.manager.subscription.lost_total >= 1)
             deaf.clear()
             await node.manager.subscription.subscribed.wait()
             assert node.manager.link.lost_total == 0
