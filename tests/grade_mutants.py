@@ -153,8 +153,9 @@ def examine(exercise: Exercise, options: argparse.Namespace, console: Console) -
         candidates = [each for each in candidates if each.name in kept]
     if not options.all:
         candidates = [each for each in candidates if each.name not in reasons]
-    if any(ExerciseRun(exercise, solution).run(check).verdict is not Verdict.PASSED for check in exercise.checks):
-        sys.exit(f"{exercise.id}: the solution itself does not pass; mend that first")
+    if (own := grade(exercise, Mutant("none", 0, solution.read_text(encoding="utf-8")))).killed_by:
+        sys.exit(f"{exercise.id}: the solution itself does not pass {own.killed_by}; mend that first: {own.why}")
+    end_runs()
     started = time.monotonic()
     outcomes = list(graded(exercise, candidates, options.jobs, console))
     survivors = sorted((each.mutant for each in outcomes if not each.killed_by), key=lambda each: each.line)
