@@ -44,6 +44,8 @@ PATIENCE = 3.0
 """By how much all deadlines are stretched for the second try of a check that waited for too long."""
 WAITED = re.compile(r"\b(?:after|within) [\d.]+ s\b|\bin time\b")
 """What the sentence of such a check says."""
+RAISED = "Your code raised"
+"""What it says too if that has another reason."""
 
 RUNS: dict[tuple[str, float], ExerciseRun] = {}
 """By exercise and time scale: the run that this process uses."""
@@ -67,7 +69,7 @@ def grade(exercise: Exercise, mutant: Mutant) -> Outcome:
         file.write_text(mutant.source, encoding="utf-8")
         for check in exercise.checks:
             result = _result(exercise, check, file)
-            if result.verdict is not Verdict.PASSED and WAITED.search(result.message):
+            if WAITED.search(result.message) and RAISED not in result.message:
                 with _more_time():
                     result = _result(exercise, check, file)
             if result.verdict is not Verdict.PASSED:
@@ -157,15 +159,16 @@ def examine(exercise: Exercise, options: argparse.Namespace, console: Console) -
         sys.exit(f"{exercise.id}: the solution itself does not pass {own.killed_by}; mend that first: {own.why}")
     end_runs()
     started = time.monotonic()
-    outcomes = list(graded(exercise, candidates, options.jobs, console))
+    LAST.mkdir(exist_ok=True)
+    outcomes = []
+    with last.with_suffix(".killed.txt").open("w", encoding="utf-8", buffering=1) as kills:
+        for each in graded(exercise, candidates, options.jobs, console):
+            outcomes.append(each)
+            if each.killed_by:
+                kills.write(f"{each.mutant.name}\n    {each.killed_by}: {each.why}\n")
     survivors = sorted((each.mutant for each in outcomes if not each.killed_by), key=lambda each: each.line)
     unexplained = [each for each in survivors if each.name not in reasons]
-    LAST.mkdir(exist_ok=True)
     last.write_text("".join(f"{each.name}\n" for each in unexplained), encoding="utf-8")
-    last.with_suffix(".killed.txt").write_text(
-        "".join(f"{each.mutant.name}\n    {each.killed_by}: {each.why}\n" for each in outcomes if each.killed_by),
-        encoding="utf-8",
-    )
     names = {each.name for each in every}
     stale = [name for name in reasons if name not in names]
     if options.all:
