@@ -1,9 +1,11 @@
 """The mutants of a program: each kind of change is made, what is no behaviour stays, and each has a name of its own."""
 
 import ast
+import os
 from functools import cache
 from pathlib import Path
 
+import grade_mutants
 import pytest
 from config_mutants import config_mutants, mutants_of
 from grade_mutants import EQUIVALENT, ROOT, end_runs, explained, grade
@@ -125,3 +127,20 @@ def test_a_mutant_is_graded_by_the_real_grader():
 def test_a_program_that_is_right_survives():
     exercise = COURSE.find("00")
     assert grade(exercise, Mutant("none", 1, solution(exercise).read_text())).killed_by == ""
+
+
+def test_what_a_busy_machine_delays_is_not_killed(monkeypatch):
+    exercise = COURSE.find("00")
+    monkeypatch.setenv("RTLAB_TIME_SCALE", "0.1")
+    monkeypatch.setattr(grade_mutants, "PATIENCE", 200)
+    slow = "import os, time\nif os.environ['RTLAB_TIME_SCALE'] == '0.1':\n    time.sleep(60)\n"
+    assert grade(exercise, Mutant("slow", 1, slow + solution(exercise).read_text())).killed_by == ""
+    assert os.environ["RTLAB_TIME_SCALE"] == "0.1"
+
+
+def test_what_fails_with_more_time_too_is_killed(monkeypatch):
+    exercise = COURSE.find("00")
+    monkeypatch.setenv("RTLAB_TIME_SCALE", "0.1")
+    outcome = grade(exercise, Mutant("stuck", 1, "import time\ntime.sleep(60)\n"))
+    assert outcome.killed_by == exercise.checks[0].name
+    assert "still running after" in outcome.why

@@ -55,8 +55,9 @@ class Guard:
           (sid, environ, auth): a function or a method, `async def` or `def`. What it does holds: it may refuse as well,
           by returning False or by raising a `ConnectionRefusedError` of `socketio.exceptions`. If it raises any other
           Exception, Python's own ConnectionRefusedError included, the client is refused with "Try again later", and
-          the exception is logged (`logging`, with its traceback). It may take its time, and longer than the token
-          lasts.
+          the exception is logged (`logging`, with its traceback). It may take its time, longer than the token
+          lasts, and longer than the client stays: whoever has gone when it answers is not let in, and nothing is kept
+          of them.
         - When the token's `exp` has come, the server disconnects the client from this namespace, and from no other.
 
         A client may forge events that are called `connect` or `disconnect` (chapter 05). Neither makes a stay longer,

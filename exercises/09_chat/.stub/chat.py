@@ -32,8 +32,8 @@ def register(sio: socketio.AsyncServer, *, history: int = 50, rooms: int = 100) 
       The ack is {"status": "ok", "id": …}. What else the sender puts into it is ignored.
     - `chat:typing` with a room's name, from a member: the members that are connections of other users hear
       `chat:typing` with {"username": "Ada", "room": "tea"}, but not if such a notice of this user and room went out
-      less than `TYPING_S` ago. The ack is {"status": "ok"}. The time goes on when the user leaves the room and joins
-      it again, as long as the room is there.
+      less than `TYPING_S` ago; one counts also if nobody else was there to hear it. The ack is {"status": "ok"}. The
+      time goes on when the user leaves the room and joins it again, as long as the room is there.
 
     A connection that joins while others talk gets every message once: in the history, or live after it.
 
