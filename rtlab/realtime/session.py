@@ -19,6 +19,7 @@ from rtlab.realtime.guards import Guards
 from rtlab.realtime.heartbeat import Heartbeat
 from rtlab.realtime.intake import Intake, Turn
 from rtlab.realtime.message import CLOSE, NOOP, PING, Message
+from rtlab.realtime.resent import Resent
 from rtlab.realtime.transports import PollingTransport, WebSocketTransport
 from rtlab.wire.engineio import EnginePacket, EnginePacketType
 from rtlab.wire.frames import CloseCode
@@ -70,6 +71,8 @@ class Session:
         """Whether the client has had its answer to the probe: no GET is to wait from then on."""
         self.posting = False
         """Whether a POST is being taken."""
+        self.resent = Resent()
+        """What its last GET and POST were, while it polls."""
         self.body_timeout: asyncio.Timeout | None = None
         """The time that its body has, while that is being read."""
         self.final = False

@@ -11,13 +11,17 @@ import time
 from collections import deque
 
 import pytest
+from eventually import until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtlab.chat.delivery import AHEAD_S, REPAIRS, Delivery
+from rtlab.chat import delivery
+from rtlab.chat.delivery import AHEAD_S, PAGE, REPAIRS, Delivery
+from rtlab.chat.limits import Limits
 from rtlab.chat.rooms import chat_room
 from rtlab.chat.stores.memory import MemoryHistory
 from rtlab.chat.stores.protocols import Page, position, spelled
+from rtlab.chat.stores.redis_history import ROOMS_AT_ONCE
 from rtlab.errors import RedisUnavailable
 from rtlab.servers.repeats import RepeatLog
 
@@ -245,7 +249,7 @@ async def test_what_is_missing_is_read_before_what_has_come_is_delivered():
         await world.hear()
     await world.settle()
     assert [data["text"] for event, data in socket.heard if event == "chat:message"] == ["0", "1", "2"]
-    assert world.delivery.repaired_total >= 2
+    assert world.delivery.repaired_total == 3
     assert world.delivery.lost_total == 0
     await world.delivery.stop()
 
@@ -299,7 +303,7 @@ async def test_a_room_that_is_left_and_entered_again_while_it_is_read_begins_ane
     await world.delivery.stop()
 
 
-async def test_what_the_stream_has_no_more_is_told_once_and_in_its_place():
+async def test_what_the_stream_has_no_more_is_told_once_and_in_its_place(caplog):
     world = World()
     await world.delivery.start()
     world.join("hall")
@@ -316,6 +320,7 @@ async def test_what_the_stream_has_no_more_is_told_once_and_in_its_place():
     assert lost["offset"] == world.said["hall"][2]
     await world.settle()
     assert world.delivery.lost_total == 1
+    assert [each.levelname for each in caplog.records if "are gone" in each.message] == ["ERROR"]
     await world.delivery.stop()
 
 
@@ -536,6 +541,9 @@ async def test_nothing_is_read_where_nothing_is_missing():
         return await after(*asked)
 
     world.stream.after = counting
+    await say_and_hear()
+    await world.delivery.look()
+    assert not world.delivery._tasks, "nor does anybody begin to"
     for meanwhile in (say_and_hear, say_and_come_again):
         answer = []
 
@@ -581,9 +589,14 @@ async def test_few_rooms_are_read_at_the_same_time_and_none_once_it_is_stopped()
     assert not world.delivery._tasks, "and none begins any more"
 
 
-@pytest.mark.parametrize("problem", [RedisUnavailable("redis://here", "away"), ValueError("what a message")])
-async def test_a_room_that_cannot_be_read_is_read_with_the_next_look_and_not_again_and_again(problem):
+@pytest.mark.parametrize(
+    ("problem", "said"), [(RedisUnavailable("redis://here", "away"), False), (LookupError("what a message"), True)]
+)
+async def test_a_room_that_cannot_be_read_is_read_with_the_next_look_and_not_again_and_again(problem, said, caplog):
     world, asked = World(), []
+
+    async def nothing_new(rooms):
+        return ["1-0" for _ in rooms], "1-0"
 
     async def fail(*_):
         asked.append(problem)
@@ -596,8 +609,13 @@ async def test_a_room_that_cannot_be_read_is_read_with_the_next_look_and_not_aga
     for _ in range(50):
         await world.pause()
     assert len(asked) <= 1 + REPAIRS, "the look's question, and the room's"
+    assert [each.message for each in caplog.records if "could not be compared" in each.message] == said * [
+        "rooms could not be compared with Redis"
+    ]
+    read = [each.message for each in caplog.records if "could not be read" in each.message]
+    assert read[:1] == said * ["messages of a room could not be read"], "Redis says itself that it is away"
     before = len(asked)
-    del world.stream.tails
+    world.stream.tails = nothing_new
     world.delivery.look_soon()
     for _ in range(50):
         await world.pause()
@@ -607,3 +625,115 @@ async def test_a_room_that_cannot_be_read_is_read_with_the_next_look_and_not_aga
 
 async def test_what_names_no_message_before_it_has_no_part_in_this():
     assert World().delivery.admit({"data": [{"room": "hall"}]})
+
+
+async def test_every_room_that_is_behind_is_read_with_one_look():
+    world = World()
+    await world.delivery.start()
+    for room in ROOMS:
+        world.join(room)
+    await world.settle()
+    for room in ROOMS:
+        await world.say(room)
+    world.channel.clear()
+    await world.delivery.look()
+    for _ in range(50):
+        await world.pause()
+    for socket in world.sockets.values():
+        assert [event for event, _ in socket.heard] == ["page", "chat:message"]
+    await world.delivery.stop()
+
+
+async def test_a_look_asks_for_so_many_rooms_at_once_and_for_each_of_them_once():
+    world, asked = World(), []
+    names = [f"room {number}" for number in range(2 * ROOMS_AT_ONCE + 1)]
+
+    async def tails(rooms):
+        asked.append(rooms)
+        world.delivery.forget(names[-1])  # its last member leaves while others are asked for
+        return ["1-0" for _ in rooms], "1-0"
+
+    world.stream.tails = tails
+    for name in names:
+        world.delivery.follow(name, "1-0")
+    await world.delivery.look()
+    assert [len(rooms) for rooms in asked] == [ROOMS_AT_ONCE, ROOMS_AT_ONCE, 0]
+    assert [name for rooms in asked for name in rooms] == names[:-1]
+
+
+async def test_it_looks_by_itself_again_and_again(monkeypatch):
+    monkeypatch.setattr(delivery, "FOLLOW_S", 0.01)
+    world = World()
+    await world.delivery.start()
+    world.join("hall")
+    await asyncio.gather(*world.joins)
+    (socket,) = world.sockets.values()
+    for number in range(3):
+        await world.say("hall")
+        world.channel.clear()
+        texts = [str(each) for each in range(number + 1)]
+        await until(lambda texts=texts: [data["text"] for event, data in socket.heard[1:]] == texts)
+    await world.delivery.stop()
+
+
+async def test_it_ends_with_all_that_it_began():
+    world = World()
+    await world.delivery.stop()  # before it has begun: nothing
+    before = asyncio.all_tasks()
+    await world.delivery.start()
+    await world.pause()
+    assert asyncio.all_tasks() > before
+    await world.delivery.stop()
+    assert asyncio.all_tasks() == before
+
+
+async def test_a_room_that_is_left_while_it_cannot_be_read_is_not_read_again():
+    world = World()
+    await world.delivery.start()
+
+    async def fail(*_):
+        world.delivery.forget("hall")
+        raise RedisUnavailable("redis://here", "away")
+
+    world.stream.after = fail
+    world.delivery.follow("hall", "1-0")
+    assert not world.delivery.admit(gap("hall"))
+    for _ in range(10):
+        await world.pause()
+    assert not world.delivery._waiting
+    await world.delivery.stop()
+
+
+async def test_a_clock_that_is_ahead_is_no_reason_to_ask_each_time():
+    """By less than `AHEAD_S` never, and by more once: from then on the mark is as far ahead."""
+    world, asked = World(), []
+    world.delivery.follow("hall", world.stream.tail("hall"))
+
+    async def after(*question):
+        asked.append(question)
+        return await Stream.after(world.stream, *question)
+
+    world.stream.after = after
+    world.emit = lambda *_, **__: world.pause()
+    await world.delivery.start()
+    for ahead_s, questions in ((0.9 * AHEAD_S, 0), (2 * AHEAD_S, 1), (2.9 * AHEAD_S, 1), (10 * AHEAD_S, 2)):
+        world.now = time.time() + ahead_s
+        await world.say("hall")
+        world.delivery.admit(world.channel.popleft())
+        for _ in range(20):
+            await world.pause()
+        assert len(asked) == questions, f"{ahead_s} s ahead"
+        assert world.delivery.mark("hall") == world.stream.tail("hall")
+    await world.delivery.stop()
+
+
+async def test_what_is_said_of_a_room_that_nobody_is_in_here_is_nothing():
+    world = World()
+    world.delivery.gave("hall", "s0", "1-0")
+    world.delivery.left("hall", "s0")
+    world.delivery.forget("hall")
+    assert not world.delivery._rooms
+
+
+def test_a_question_reads_as_much_as_a_room_keeps():
+    assert Limits().history == PAGE
