@@ -57,7 +57,7 @@ MESSAGE = "chat:message"
 """The event that is followed."""
 FOLLOW_S = 5.0
 """Seconds between two looks whether something is missing that nothing tells of. One costs Redis a millisecond for 1,000
-rooms."""
+rooms: `ROOMS_AT_ONCE`, twice."""
 MAY_BE_UNHEARD_S = FOLLOW_S + 2 * ANSWER_S
 """Seconds after which a message is with every member, whatever Pub/Sub has lost: a look, and what is read then."""
 AHEAD_S = 60.0

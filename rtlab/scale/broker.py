@@ -16,17 +16,23 @@ from contextlib import asynccontextmanager
 from redis.exceptions import RedisError
 
 from rtlab.errors import UsageError
+from rtlab.realtime.nodes.opening import shown
 from rtlab.scale.arguments import check_bool
-from rtlab.scale.redis_url import client_of, problem_with, shown
+from rtlab.scale.redis_url import client_of, problem_with
 from rtlab.scale.stopping import wait_until_stopped
 from rtlab.scale.valkey import DURABLE, READY_S, RunningValkey, new_password, start_valkey
 from rtlab.servers import programs, registry
 from rtlab.servers.supervisor import Child, Log
 
-__all__ = ["READY_S", "Broker", "connect", "open_broker", "start_broker"]
+__all__ = ["READY_S", "Broker", "connect", "expect_replica", "open_broker", "start_broker"]
 
 NOBODY = ("127.0.0.1", 1)
 """A primary that there is not: nothing listens on port 1 of loopback (tcpmux, RFC 1078, which nobody runs)."""
+REPLICA_LOOKS = 8
+"""How often we look for a replica of a server of your own. One that follows it shows at once. For one that has just
+begun to, the server waits for 5 s (``repl-diskless-sync-delay``, so that others can join), and then it is copied."""
+LOOK_MS = 1000
+"""Milliseconds of one look, less than redis-py waits for an answer."""
 
 
 class Broker:
@@ -272,6 +278,35 @@ async def connect(url: str) -> Broker:
             "Start that server, correct REDIS_URL, or unset REDIS_URL, and the lab starts a Valkey of its own."
         ) from None
     return Broker(url, "your own, named by REDIS_URL")
+
+
+async def expect_replica(url: str) -> None:
+    """Look whether a server of your own has a replica, before anything is started that refuses to store without one.
+
+    Raises:
+        UsageError: no replica follows it, or it does not say so; the message says what to do.
+    """
+    instead = (
+        "Give that server a replica; or choose another durability: what your server keeps, its configuration says; or "
+        "unset REDIS_URL, and the lab starts a primary and a replica of its own."
+    )
+    try:
+        async with client_of(url) as client:
+            for _ in range(REPLICA_LOOKS):
+                async with asyncio.timeout(READY_S):
+                    # on a connection that has written nothing, it counts those that follow at all
+                    found = await client.execute_command("WAIT", 1, LOOK_MS)  # type: ignore[no-untyped-call]
+                if found:
+                    return
+    except (RedisError, OSError) as error:
+        raise UsageError(
+            f"durability='replica': REDIS_URL is {shown(url)}, and what WAIT said there is no number of replicas: "
+            f"{problem_with(error, url, READY_S)} {instead}"
+        ) from None
+    raise UsageError(
+        f"durability='replica': REDIS_URL is {shown(url)}, and no replica follows that server: the chat would refuse "
+        f"every message. {instead}"
+    )
 
 
 def _describe(ours: RunningValkey) -> str:

@@ -19,8 +19,9 @@ from redis.exceptions import RedisError
 
 from rtlab.errors import RedisUnavailable, UsageError
 from rtlab.realtime.nodes.manager import RedisManager
+from rtlab.realtime.nodes.opening import shown
 from rtlab.realtime.nodes.sentinel import is_sentinel_url
-from rtlab.scale.redis_url import client_of, problem_with, shown
+from rtlab.scale.redis_url import client_of, problem_with
 
 __all__ = ["ANSWER_S", "CHANNEL", "MOST_BYTES", "check_event", "emit_from_outside", "parse_json"]
 

@@ -21,7 +21,7 @@ from rtlab.scale.arguments import (
     near,
 )
 from rtlab.scale.balancer import Balancer, launch_balancer
-from rtlab.scale.broker import Broker, start_broker
+from rtlab.scale.broker import Broker, expect_replica, start_broker
 from rtlab.scale.certificates import CertificatePair, make_certificates
 from rtlab.scale.cluster import Cluster
 from rtlab.scale.crew import Crew
@@ -78,7 +78,9 @@ async def start_cluster(
         durability: what our Redis survives. "memory": it keeps nothing, and a restart of it loses all. "disk": what it
             has answered is on its disk, and a restart of it finds that. "replica": a primary and a replica with all
             on their disks, and three sentinels that let the one take the place of the other; the chat acknowledges
-            what both have. A Redis of your own is never configured; what it keeps, `rtlab doctor` says.
+            what both have. So it takes no message while one of the two is away: one that is killed is started again,
+            and one that is frozen is missing until it is thawed, an old primary too that was replaced. A Redis of your
+            own is never configured (what it keeps, `rtlab doctor` says), and has to have a replica for "replica".
         crosses: whether messages have to cross before it is ready. False for an app that means to show what happens
             when they do not. Without Redis nothing is asked.
         port: nginx's TCP port; 0 takes a free one.
@@ -86,7 +88,8 @@ async def start_cluster(
         name: replaces whatever was started under the same name, instead of by the same cell.
 
     Raises:
-        UsageError: an argument is wrong, the port is taken, or nothing answers at REDIS_URL.
+        UsageError: an argument is wrong, the port is taken, nothing answers at REDIS_URL, or what does has no
+            replica where one is asked for.
         MissingProgramError: there is no nginx or no Valkey on this machine.
         ChildError: a worker, nginx or Valkey did not come up; the message shows its last lines.
     """
@@ -212,6 +215,8 @@ async def _redis(durability: Durability, log: ClusterLog) -> Broker | SentinelGr
         return group
     broker = await start_broker(durable=durability == "disk")
     registry.forget(broker)
+    if durability == "replica":
+        await expect_replica(broker.url)
     if broker.child is not None:
         log.add("redis", broker.log)
         log.read()

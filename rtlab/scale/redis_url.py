@@ -1,7 +1,7 @@
-"""A Redis URL: how it is shown, and a client for it that does one thing and says what went wrong.
+"""A Redis URL: a client for it that does one thing and says what went wrong.
 
-What lives here: what may be shown of a URL that carries a password, the client that we ask questions with, and what to
-say where it gets no answer. It must not know who started the server.
+What lives here: the client that we ask questions with, and what to say where it gets no answer. It must not know who
+started the server. What may be shown of a URL that carries a password says `rtlab.realtime.nodes.opening`.
 
 The forms are those of redis-py: ``redis://USER:PASSWORD@HOST:PORT/DB``, ``rediss://`` for TLS, ``unix://``; and for
 Redis behind Sentinel, those of `rtlab.realtime.nodes.sentinel`. What TLS
@@ -11,7 +11,7 @@ trusts stands in the query: ``rediss://HOST:PORT?ssl_ca_certs=/path/of/ca.pem`` 
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -21,27 +21,10 @@ from redis.exceptions import AuthenticationError
 from rtlab.realtime.nodes.sentinel import PrimaryPool, is_sentinel_url, read_sentinel_url
 from rtlab.servers.tls import tls_problem
 
-__all__ = ["client_of", "problem_with", "shown", "version_of"]
-
-SHOWN = {"db", "protocol", "ssl_ca_certs", "ssl_cert_reqs", "ssl_check_hostname"}
-"""The parameters of a query whose values may be shown. Any other may be a secret: ``password``, ``ssl_password``."""
+__all__ = ["client_of", "problem_with", "version_of"]
 
 CONNECTIONS = 8
 """Connections of one client at most. Whoever asks questions here asks them one after the other."""
-
-
-def shown(url: str) -> str:
-    """The URL as it may be shown. A password can stand before the host, or in the query."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:  # an address of IPv6 that is none
-        return f"{url.partition(':')[0]}:…"
-    user, at, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    given = parse_qsl(parts.query)
-    query = "&".join(f"{key}={value if key in SHOWN else '…'}" for key, value in given)
-    query = query or ("…" if parts.query else "")
-    return urlunsplit(parts._replace(netloc=f"{name}:…@{host}" if at else host, query=query))
 
 
 def client_of(url: str) -> Redis:

@@ -17,10 +17,11 @@ from typing import Any, Protocol
 from redis.exceptions import RedisError
 
 from rtlab.errors import ChildError, UsageError
+from rtlab.realtime.nodes.opening import shown
 from rtlab.realtime.nodes.sentinel import PrimaryPool, read_sentinel_url
 from rtlab.scale.arguments import near
 from rtlab.scale.crew import FIRST_DELAY_S, MOST_DELAY_S
-from rtlab.scale.redis_url import client_of, shown
+from rtlab.scale.redis_url import client_of
 from rtlab.scale.sentinel_processes import SERVICE, GroupMember, SentinelMember, ServerMember
 from rtlab.scale.valkey import LOOPBACK
 from rtlab.servers import programs, registry
@@ -146,6 +147,9 @@ class SentinelGroup:
 
         A frozen primary is replaced after a second. Once thawed it believes for some seconds that it is the primary
         still, and takes what clients had sent to it; but nobody follows it, so it acknowledges nothing.
+
+        Nor does the new primary while the old one stays frozen: a group of two servers takes no write without the
+        second one (``min-replicas-to-write 1``), which only `thaw`, or `kill`, brings back.
         """
         member = await self._running_one("freeze", name)
         await member.freeze()

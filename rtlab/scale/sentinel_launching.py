@@ -27,8 +27,9 @@ SENTINELS = 3
 async def start_sentinel_group(*, name: str | None = None) -> SentinelGroup:
     """Start a primary, a replica and three sentinels, that run until `await group.stop()`.
 
-    Both servers keep on disk what they have answered, and take no write while the other one is away. In a notebook,
-    running the same cell again stops what its earlier run had started.
+    Both servers keep on disk what they have answered, and take no write while the other one is away; so a primary
+    that is frozen stops all writes until it is thawed, although another one has taken its place. In a notebook, running
+    the same cell again stops what its earlier run had started.
 
     Args:
         name: replaces whatever was started under the same name, instead of by the same cell.

@@ -5,9 +5,11 @@ nodes stands in `test_nodes_delivery`.
 """
 
 import asyncio
+import gc
 import logging
 import random
 import time
+import tracemalloc
 from collections import deque
 
 import pytest
@@ -440,6 +442,27 @@ async def test_a_room_that_nobody_is_in_here_costs_nothing():
     assert not world.delivery.admit(world.channel.popleft())
     assert world.delivery.mark("hall") == ""
     assert not world.delivery._rooms
+
+
+@pytest.mark.parametrize("rooms", [683, 1365])
+def test_a_room_costs_a_mark_while_it_has_members_here(rooms):
+    """So many that the table of rooms has just grown, and is emptiest; and so many that it is full."""
+    delivery = World().delivery
+    entered = [(f"room {number}", f"{1_800_000_000_000 + number}-{1000 + number}") for number in range(rooms)]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for room, tail in entered:
+            delivery.follow(room, tail)
+        taken = tracemalloc.get_traced_memory()[0] - before
+        for room, _ in entered:
+            delivery.forget(room)
+    finally:
+        tracemalloc.stop()
+    print(f"{taken / rooms:.0f} bytes for each of {rooms:,} rooms, beside its name")
+    assert taken <= 300 * rooms
+    assert not delivery._rooms
 
 
 async def test_a_room_that_is_left_while_it_is_read_is_read_no_further():

@@ -6,6 +6,7 @@ import time
 import tracemalloc
 
 import pytest
+from growth import LINEAR
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -13,7 +14,7 @@ from redis.asyncio import Redis
 from rtlab.chat.limits import CLIENT_ID_LENGTH, NAME_LENGTH, Limits
 from rtlab.chat.stores.memory import MemoryHistory
 from rtlab.chat.stores.protocols import History, position
-from rtlab.chat.stores.redis_history import RedisHistory
+from rtlab.chat.stores.redis_history import ROOMS_AT_ONCE, RedisHistory
 from rtlab.chat.stores.redis_keys import PREFIX
 from rtlab.chat.stores.redis_link import EventLink
 from rtlab.realtime.nodes.link import RedisLink
@@ -241,6 +242,33 @@ async def test_one_message_of_each_room_stays_whatever_the_bound(make):
         for number in range(3):
             await say(history, str(number), room)
     assert [texts(await history.last(room, 9)) for room in ("a", "b")] == [["2"], ["2"]]
+
+
+LOOKS = 8
+"""How often each is measured: what a neighbour on the same processor does to one is gone in another."""
+
+
+async def test_a_look_at_twice_the_rooms_takes_twice_the_time(valkey):
+    """In microseconds by Redis's own clock, and the least of some tries."""
+    async with Redis.from_url(valkey) as redis:
+        await redis.flushall()
+        link = RedisLink(valkey)
+        history = RedisHistory(EventLink(link), 10, 1_000_000)
+        rooms = [f"room {number}" for number in range(ROOMS_AT_ONCE)]
+        for room in rooms:
+            await say(history, "hello", room)
+        took = {ROOMS_AT_ONCE // 2: [], ROOMS_AT_ONCE: []}
+        await history.tails(rooms)  # loads the script
+        for _ in range(LOOKS):
+            for count, each in took.items():
+                await redis.config_resetstat()
+                tails, _last = await history.tails(rooms[:count])
+                each.append((await redis.info("commandstats"))["cmdstat_evalsha"]["usec"])
+                assert len({*tails}) == count
+        await link.aclose()
+    half, whole = (min(each) for each in took.values())
+    print(f"a look at {ROOMS_AT_ONCE} rooms takes Redis {whole} microseconds, at half of them {half}")
+    assert whole < LINEAR * half
 
 
 @pytest.mark.parametrize("kind", LONGEST)

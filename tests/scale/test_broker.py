@@ -16,9 +16,12 @@ from redis.exceptions import AuthenticationError
 from scale.redis_servers import KINDS, use_as_valkey
 
 from rtlab.errors import ChildError, UsageError
+from rtlab.realtime.nodes.opening import shown
+from rtlab.scale import broker as module
 from rtlab.scale import valkey as starting
-from rtlab.scale.broker import open_broker, start_broker
-from rtlab.scale.redis_url import shown
+from rtlab.scale.broker import expect_replica, open_broker, start_broker
+from rtlab.scale.launching import start_cluster
+from rtlab.servers import programs
 from rtlab.servers.registry import resources
 
 
@@ -126,6 +129,31 @@ async def test_your_own_server_is_used_and_never_stopped(monkeypatch):
         assert yours.running
         async with Redis.from_url(yours.url) as client:
             assert await client.ping()
+
+
+async def test_a_cluster_that_waits_for_replicas_refuses_a_server_of_your_own_that_has_none(monkeypatch):
+    monkeypatch.setattr(module, "LOOK_MS", 10)
+    async with open_broker() as yours:
+        monkeypatch.setenv("REDIS_URL", yours.url)
+        with pytest.raises(UsageError, match="no replica follows that server") as caught:
+            await start_cluster(durability="replica")
+        assert yours.url not in str(caught.value), "the password is not shown"
+        assert resources() == (yours,)
+
+
+async def test_a_replica_of_your_own_is_found_and_is_no_primary_itself():
+    async with open_broker() as yours:
+        password = urlsplit(yours.url).password
+        async with Redis.from_url(yours.url) as client:
+            await client.config_set("repl-diskless-sync-delay", 0)
+        settings = {"replicaof": f"127.0.0.1 {port_of(yours)}", "masterauth": password}
+        replica = await starting.start_valkey(programs.valkey(), password, settings=settings)
+        try:
+            await expect_replica(yours.url)  # it waits until the replica has copied all
+            with pytest.raises(UsageError, match="WAIT cannot be used with replica instances"):
+                await expect_replica(replica.url)
+        finally:
+            await replica.child.aclose()
 
 
 async def test_a_wrong_password_or_none_is_refused_and_the_url_has_the_right_one():

@@ -7,9 +7,9 @@ import socket
 import pytest
 
 from rtlab.errors import UsageError
+from rtlab.realtime.nodes.opening import shown
 from rtlab.scale import broker as module
 from rtlab.scale.broker import start_broker
-from rtlab.scale.redis_url import shown
 from rtlab.servers.ports import free_port
 
 

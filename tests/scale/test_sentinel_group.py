@@ -15,7 +15,7 @@ import psutil
 import pytest
 from deadlines import WAIT_S
 from eventually import until
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from scale.redis_servers import KINDS, use_as_valkey
 
 from rtlab.errors import ChildError, RedisUnavailable, UsageError
@@ -110,6 +110,9 @@ async def test_an_old_primary_that_was_frozen_acknowledges_nothing_and_joins_aga
     await push(link, "before")
     old = await group.freeze()
     await until(lambda: another(group, old))
+    async with client_of((await group.primary()).url) as client:
+        with pytest.raises(ResponseError, match="NOREPLICAS"):  # the second of two servers is the frozen one
+            await client.rpush("list", "refused")
     direct = old.url
     stale = RedisLink(direct)  # somebody who has not heard of the failover
     await group.thaw()

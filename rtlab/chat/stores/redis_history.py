@@ -32,7 +32,7 @@ REFUSED_S = 2.0
 """Seconds after which a room with such messages takes no further one, until they are told: while no replica is there,
 what nobody may see must not push what everybody has seen out of the history."""
 ROOMS_AT_ONCE = 500
-"""Rooms that one script looks at: 500 take Redis half a millisecond."""
+"""Rooms that one script looks at: 500 take Redis half a millisecond (`tests/chat/test_history.py` prints it)."""
 
 
 class RedisHistory:

@@ -10,7 +10,7 @@ from typing import Protocol
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from rtlab.errors import UsageError
-from rtlab.scale.redis_url import shown
+from rtlab.realtime.nodes.opening import shown
 
 __all__ = ["Addressed", "Target", "read_target"]
 

@@ -6,7 +6,7 @@ What lives here: `open_redis`, and what may be shown of a URL. They must not kno
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
@@ -19,6 +19,8 @@ __all__ = ["open_redis", "primary_of", "shown"]
 
 SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss", "unix": "unix"}
 """What a URL may begin with, and what redis-py calls it."""
+SHOWN = {"db", "protocol", "ssl_ca_certs", "ssl_cert_reqs", "ssl_check_hostname"}
+"""The parameters of a query whose values may be shown. Any other may be a secret: ``password``, ``ssl_password``."""
 
 
 def open_redis(url: str, connections: int, answer_s: float, decode: bool) -> Redis:
@@ -63,4 +65,7 @@ def shown(url: str) -> str:
         return f"{url.partition(':')[0]}:…"
     user, at, host = parts.netloc.rpartition("@")
     name = user.partition(":")[0]
-    return urlunsplit(parts._replace(netloc=f"{name}:…@{host}" if at else host, query="…" if parts.query else ""))
+    given = parse_qsl(parts.query)
+    query = "&".join(f"{key}={value if key in SHOWN else '…'}" for key, value in given)
+    query = query or ("…" if parts.query else "")
+    return urlunsplit(parts._replace(netloc=f"{name}:…@{host}" if at else host, query=query))
