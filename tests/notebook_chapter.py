@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from notebook_cells import Notebook
 
-__all__ = ["ENDS_OF_PARTS", "MINUTES", "OPENING", "SECTIONS", "parts"]
+__all__ = ["ENDS_OF_PARTS", "MINUTES", "OPENING", "SECTIONS", "WITHOUT_EXERCISE", "parts"]
 
 OPENING = ("**Question.**", "**You will be able to**", "**Minutes:**", "**Core:**", "**Deeper:**")
 """What the first cell holds, besides the title."""
@@ -20,6 +20,8 @@ SECTIONS = ("What breaks: ", "Check yourself", "Summary", "Your turn")
 LIFT = "Lift this out"
 ENDS_OF_PARTS = frozenset({"00", "03", "07", "09", "12"})
 """The chapters with which a part of the course ends: they offer a script that runs without a notebook."""
+WITHOUT_EXERCISE = frozenset({"16"})
+"""The chapters that have none: 'Your turn' names another command of ours."""
 WORDS, LINES_OF_CODE = {"first": 2_600, "later": 2_400}, {"first": 480, "later": 450}
 """At most so many words of Markdown, and lines of code that are not blank: what one gets through. From chapter 10 on,
 where several processes take part, a little less."""
@@ -85,7 +87,8 @@ def _sections(notebook: Notebook, number: str) -> Iterator[str]:
     lines = len(re.findall(r"^- ", bodies.get("Summary", ""), re.MULTILINE))
     if lines != LINES:
         yield f"'Summary' has {lines} lines; expected {LINES}, each beginning with '- '"
-    if f"rtlab grade {number}" not in bodies.get("Your turn", ""):
-        yield f"'Your turn' does not name its command, rtlab grade {number}"
+    command = "rtlab " if number in WITHOUT_EXERCISE else f"rtlab grade {number}"
+    if command not in bodies.get("Your turn", ""):
+        yield f"'Your turn' does not name its command, {command.strip()}"
     if number in ENDS_OF_PARTS and LIFT not in headings:
         yield f"a part of the course ends here, and there is no section '## {LIFT}'"

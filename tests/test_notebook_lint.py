@@ -265,6 +265,16 @@ def test_a_chapter_with_all_its_parts_passes(notebooks: Path) -> None:
     assert problems(saved(notebooks, *CHAPTER[1:], name="appendix_sample.ipynb"), ALL) == []
 
 
+def test_a_chapter_without_an_exercise_names_another_command(notebooks: Path) -> None:
+    def named(command: str) -> list[str]:
+        texts = [cell["source"].replace("# 00 ·", "# 16 ·").replace("`rtlab grade 00`", command) for cell in CHAPTER]
+        cells = [{**cell, "source": text} for cell, text in zip(CHAPTER, texts, strict=True)]
+        return problems(saved(notebooks, *cells, name="16_sample.ipynb"), ALL)
+
+    assert named("`rtlab soak`") == []
+    assert named("Nothing.") == ["parts: 'Your turn' does not name its command, rtlab"]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [

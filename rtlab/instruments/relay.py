@@ -12,6 +12,7 @@ for its turn, and that side is not read from meanwhile: whoever sends what is sl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 from functools import partial
@@ -169,7 +170,8 @@ class Relay:
         if other.open and last and not other.transport.is_closing():
             other.transport.write(last)
         if other.open and other.transport.can_write_eof():
-            other.transport.write_eof()
+            with contextlib.suppress(OSError):  # it was reset after its own end, and nobody reads there any more
+                other.transport.write_eof()
         if self._no_server:
             self._refuse(last=True)
         elif other.eof_told:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import struct
 import tracemalloc
 from contextlib import asynccontextmanager
 
@@ -344,6 +345,23 @@ async def test_the_end_of_a_half_that_is_closed_already():
         server.writer.close()
         assert await client.ends() == b""
         await until(lambda: not at.proxy.connections)
+
+
+async def test_an_end_that_is_late_for_a_server_that_was_reset():
+    """asyncio does not read on where the other end has said that it ends, and so does not hear of a reset there."""
+    problems = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context))
+    async with line() as at:
+        client, server = await at.pair()
+        at.proxy.delay(0.3, "to server")
+        server.writer.write_eof()
+        assert await client.ends() == b""
+        client.writer.write_eof()
+        reset_on_close = struct.pack("ii", 1, 0)
+        server.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_on_close)
+        server.writer.transport.abort()
+        await until(lambda: not at.proxy.connections)
+    assert problems == []
 
 
 async def test_new_connections_can_be_refused():
