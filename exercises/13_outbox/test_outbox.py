@@ -75,6 +75,8 @@ IN_TIME_S = 10
 """Seconds for what takes a few of your attempts. One takes a hundredth of a second, or `ANSWER_S` without an answer."""
 LOOK_S = 0.005
 """Seconds between two looks at what has happened."""
+LATER_S = 0.01
+"""Seconds between an ack and whoever waits for it."""
 AWAY_S = 1.0
 """Seconds without a server, or without Redis."""
 MOST_A_SECOND = 10
@@ -83,7 +85,9 @@ EXTRA = 2
 """Attempts that need no pause before them: the one after a room was entered."""
 AT_ONCE = 6
 """Calls for each room that run at once."""
-PAGE = 4
+TOGETHER_S = 0.1
+"""Seconds in which answers gather in the proxy, so that they come together."""
+PAGE = 3
 """Messages in a page of history, where that matters."""
 SECRET = "the secret of this check, of 32 bytes or more"  # noqa: S105 - it locks nothing
 Message = dict[str, Any]
@@ -118,7 +122,11 @@ class Attempt:
 
 
 class Line(socketio.AsyncClient):  # type: ignore[misc]
-    """python-socketio's client, which notes what is sent and answered, and reconnects soon."""
+    """python-socketio's client, which notes what is sent and answered, and reconnects soon.
+
+    Each packet is handled in a task of its own. Nothing says that whoever waits for an ack goes on before the next
+    events are handled; here it never does, where they come at once.
+    """
 
     def __init__(self) -> None:
         super().__init__(
@@ -137,6 +145,7 @@ class Line(socketio.AsyncClient):  # type: ignore[misc]
 
         async def answered(*arguments: Any) -> None:
             attempt.answer = arguments[0] if arguments else None
+            await asyncio.sleep(LATER_S)
             given = callback(*arguments)
             if inspect.isawaitable(given):
                 await given
@@ -153,20 +162,24 @@ class Line(socketio.AsyncClient):  # type: ignore[misc]
 
 
 class Scene:
-    """A chat with a Valkey that keeps what it has on disk, a proxy before it, and somebody who is connected directly.
+    """A chat with a Valkey, a proxy before it, and somebody who is connected directly.
 
     Args:
         submission: has the class.
         stack: ends what was begun.
+        durable: whether Valkey keeps what it has on disk.
         limits: those of the chat that matter.
     """
 
-    def __init__(self, submission: Any, stack: AsyncExitStack, limits: dict[str, Any]) -> None:
+    def __init__(self, submission: Any, stack: AsyncExitStack, durable: bool, limits: dict[str, Any]) -> None:
         self._submission = submission
         self._stack = stack
+        self._durable = durable
         self._limits = limits
         self.closed: set[str] = {"closed"}
         """Rooms that nobody may enter."""
+        self.entered = 0
+        """How often the chat has begun to let somebody in."""
         self.valkey: Broker
         self.proxy: Any
         self.rosa: Client
@@ -177,7 +190,7 @@ class Scene:
     async def open(self) -> None:
         """Start everything."""
         os.environ.pop("REDIS_URL", None)
-        self.valkey = await self._stack.enter_async_context(open_broker(durable=True))
+        self.valkey = await self._stack.enter_async_context(open_broker(durable=self._durable))
         limits = Limits(**{"events_per_s": 1000, "burst": 1000, "breaches": 1000, **self._limits})
         app = create_app(SECRET, redis=self.valkey.url, limits=limits, may_join=self._may_join)
         server = await self._stack.enter_async_context(rtlab.serve(app))
@@ -186,6 +199,7 @@ class Scene:
         self.rosa = await self._stack.enter_async_context(connect(server.url, token=token, transports=["websocket"]))
 
     async def _may_join(self, _: str, room: str) -> bool:
+        self.entered += 1
         return room not in self.closed
 
     async def outbox(self) -> tuple[Line, Any]:
@@ -237,10 +251,10 @@ class Scene:
 
 
 @asynccontextmanager
-async def scene(submission: Any, **limits: Any) -> AsyncIterator[Scene]:
+async def scene(submission: Any, *, durable: bool = False, **limits: Any) -> AsyncIterator[Scene]:
     """All of it, for the length of a block."""
     async with AsyncExitStack() as stack:
-        made = Scene(submission, stack, limits)
+        made = Scene(submission, stack, durable, limits)
         await made.open()
         yield made
 
@@ -317,7 +331,7 @@ async def resumes(what: str, outbox: Any, wanted: dict[str, list[Message]]) -> N
 
 @check(
     points=2,
-    deadline_s=20,
+    deadline_s=30,
     memory_mib=1024,
     hints=(
         "A connection is in no room at first, and only a room's members may send to it.",
@@ -330,7 +344,9 @@ async def test_stores_messages(submission: Any) -> None:
         line, outbox = await chat.outbox()
         texts = ["hello", "Grüße 👋", "hello", " x ", "0", "x" * 1000]
         for room in ("lobby", "kitchen"):
-            ids = [await gets_through(f"send({room!r}, {text[:9]!r}) to return", outbox.send(room, text)) for text in texts]
+            ids = [
+                await gets_through(f"send({room!r}, {text[:9]!r}) to return", outbox.send(room, text)) for text in texts
+            ]
             await chat.holds("after one send for each", room, texts)
             expect(f"the ids that send gives in {room!r}", ids, equals=[each["id"] for each in await chat.stored(room)])
         more = [f"message {number}" for number in range(AT_ONCE)]
@@ -345,7 +361,7 @@ async def test_stores_messages(submission: Any) -> None:
 
 @check(
     points=2,
-    deadline_s=20,
+    deadline_s=30,
     memory_mib=1024,
     hints=(
         "The server takes a message with a `clientId` that this user has used before for the same message.",
@@ -368,7 +384,7 @@ async def test_shares_no_id(submission: Any) -> None:
 
 @check(
     points=3,
-    deadline_s=25,
+    deadline_s=30,
     memory_mib=1024,
     hints=(
         "No answer in time: was it done or not? What does a second attempt need so that both cases end well?",
@@ -382,7 +398,9 @@ async def test_asks_again(submission: Any) -> None:
         chat.proxy.swallow_acks()
         sending = begun(outbox.send("lobby", "first"))
         with running(sending):
-            await happens("a second attempt after one without an answer", lambda: len(line.attempts) > 1, beside=sending)
+            await happens(
+                "a second attempt after one without an answer", lambda: len(line.attempts) > 1, beside=sending
+            )
             chat.proxy.pass_acks()
             ids = [await gets_through("send to return when acks come again", sending)]
         chat.loses_the_ack(line, "second")
@@ -468,7 +486,7 @@ async def test_keeps_the_order(submission: Any) -> None:
 
 @check(
     points=2,
-    deadline_s=25,
+    deadline_s=30,
     memory_mib=1024,
     hints=(
         "Some answers say that it will never work. Which codes say that it will, a moment later?",
@@ -515,7 +533,7 @@ async def test_is_refused(submission: Any) -> None:
 )
 async def test_outlives_redis(submission: Any) -> None:
     """Valkey is killed after it has stored a message, and started again: what was told to be stored is, and once."""
-    async with scene(submission) as chat:
+    async with scene(submission, durable=True) as chat:
         line, outbox = await chat.outbox()
         said = ["before", "stored", "behind it", "while it is away"]
         ids = [await gets_through("send to return", outbox.send("lobby", said[0]))]
@@ -564,7 +582,7 @@ async def test_slows_down(submission: Any) -> None:
 
 @check(
     points=1,
-    deadline_s=25,
+    deadline_s=30,
     memory_mib=1024,
     hints=(
         "`async with asyncio.timeout(…)` around a `send` cancels it. What of yours still runs then?",
@@ -587,7 +605,9 @@ async def test_is_cancelled(submission: Any) -> None:
             made = len(line.sends("cancelled"))
             for each in sending[:2]:
                 expect.that("a cancelled send ends with CancelledError", each.cancelled(), but="it did not")
-            await happens("the next message to be asked twice", lambda: len(line.sends("behind")) > 1, beside=sending[2])
+            await happens(
+                "the next message to be asked twice", lambda: len(line.sends("behind")) > 1, beside=sending[2]
+            )
             chat.proxy.pass_acks()
             await gets_through("the calls of send behind it to return", asyncio.gather(*sending[2:]))
         await gets_through("one more send to return", outbox.send("lobby", "after"))
@@ -597,7 +617,7 @@ async def test_is_cancelled(submission: Any) -> None:
 
 @check(
     points=3,
-    deadline_s=25,
+    deadline_s=30,
     memory_mib=1024,
     hints=(
         "For each room: up to which offset has `resume` given its messages? The ack of `send` says something else.",
@@ -623,6 +643,7 @@ async def test_resumes(submission: Any) -> None:
         await chat.says("lobby", *(f"hers, later {number}" for number in range(2 * PAGE)))
         await chat.cut(line)
         await chat.says("kitchen", "said during the cut")
+        await gets_through("send to return after a cut", outbox.send("kitchen", "mine after the cut"))
         news = {
             "lobby": (await chat.stored("lobby"))[2 + len(wanted["lobby"]) :],
             "kitchen": (await chat.stored("kitchen"))[2:],
@@ -720,16 +741,22 @@ async def test_resumes_beside_others(submission: Any) -> None:
         for room in rooms:
             await gets_through("send to return", outbox.send(room, "mine"))
         given: list[Message] = []
-        chat.proxy.delay(0.02)
         for turn in range(2):
-            for room in rooms:
-                await chat.says(room, *(f"hers {turn}, {number}" for number in range(2 * PAGE)))
-            await chat.cut(line)
-            new = f"new {turn}"
-            rooms.append(new)
-            sending = [begun(outbox.send(room, f"mine {turn}, {number}")) for number in range(2) for room in rooms]
+            for room in rooms[:3]:
+                await chat.says(room, *(f"hers {turn}, {number}" for number in range(PAGE + 1)))
+            if turn:
+                await chat.cut(line)
+            new = [f"new {turn}", f"newer {turn}"]
+            chat.proxy.stall("to client")
+            entered = chat.entered
             resuming = [begun(outbox.resume()) for _ in range(2)]
+            sending = [begun(outbox.send(room, f"mine {turn}")) for room in (*new, *rooms)]
+            rooms += new
             with running(*sending, *resuming):
+                what = "the chat to be asked to join two rooms, or one twice"
+                await happens(what, lambda: chat.entered > entered + 1, beside=resuming[0])  # noqa: B023
+                await asyncio.sleep(TOGETHER_S)
+                chat.proxy.resume("to client")
                 for each in await gets_through("two calls of resume to return", asyncio.gather(*resuming)):
                     given += each
                 await gets_through("the calls of send beside them to return", asyncio.gather(*sending))
@@ -741,7 +768,7 @@ async def test_resumes_beside_others(submission: Any) -> None:
 
 @check(
     points=1,
-    deadline_s=25,
+    deadline_s=30,
     memory_mib=1024,
     hints=(
         "A server keeps so many messages of a room. Which field of the ack says that there were more?",
@@ -787,7 +814,7 @@ async def warnings() -> AsyncIterator[list[str]]:
 
 @check(
     points=1,
-    deadline_s=25,
+    deadline_s=30,
     memory_mib=1024,
     hints=(
         "One of three rooms is closed to you. What of the messages of the other two?",
