@@ -8,7 +8,7 @@ ANSWER_S = 0.5
 """Seconds after which an attempt counts as not answered."""
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The chat has answered with an error that will not pass. It is complete as it is."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -24,8 +24,9 @@ class Outbox:
     next one is in none.
 
     Args:
-        client: a Socket.IO client of the chat. It connects again by itself, and nobody else uses it: an outbox may
-            register handlers. While there is no connection, its `emit` and `call` raise BadNamespaceError.
+        client: a Socket.IO client that is connected to the chat. It connects again by itself, and nobody else uses
+            it: an outbox may register handlers. While there is no connection, `emit` and `call` raise
+            BadNamespaceError. When no call is running, nothing of an outbox is: there is nothing to stop.
     """
 
     def __init__(self, client: socketio.AsyncClient) -> None:
@@ -36,16 +37,16 @@ class Outbox:
 
         It enters the room where this connection is not yet in it. It asks again until there is an answer: after
         `ANSWER_S` without one, when the connection has ended and there is a new one, and after the codes
-        "rate_limited", "unavailable" and "gone". It asks again within a second or so, and at most ten times a second.
-        All attempts to send a message have the same `clientId`, and no other message of this user has it: neither one
-        of this outbox nor one of another, on another machine or after a restart.
+        "rate_limited" and "unavailable". It asks again within a second or so, and at most ten times a second. All
+        attempts to send a message have the same `clientId`, and no other message of this user has it: neither one of
+        this outbox nor one of another, on another machine or after a restart.
 
         Messages of one room are stored in the order in which `send` was called, also if many calls run at once. One
         that is refused or cancelled does not stop those behind it. After a cancelled `send`, nothing is tried any more.
 
         Raises:
-            Refused: the server has answered with another error. That is not tried again. (After "not_a_member" the
-                room has to be entered first.)
+            RefusedError: the server has answered with another error. That is not tried again. (But after "not_a_member"
+                the room is entered, and the message is sent then.)
         """
         raise NotImplementedError
 
@@ -63,7 +64,7 @@ class Outbox:
         those that are left are given.
 
         Raises:
-            Refused: the server does not let it into a room any more. That is none of its rooms from then on, until
+            RefusedError: the server does not let it into a room any more. That is none of its rooms from then on, until
                 `send` enters it anew.
         """
         raise NotImplementedError

@@ -16,13 +16,13 @@ ANSWER_S = 0.5
 """Seconds after which an attempt counts as not answered."""
 PAUSE_S = 0.2
 """Seconds between two attempts."""
-NOT_NOW = {"rate_limited", "unavailable", "gone"}
+NOT_NOW = {"rate_limited", "unavailable"}
 """Codes after which the same attempt may succeed a moment later."""
 
 logger = logging.getLogger(__name__)
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The chat has answered with an error that will not pass."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -52,12 +52,13 @@ class Outbox:
             while True:
                 try:
                     ack = await self._ask("chat:message", message)
-                except Refused as refusal:
+                except RefusedError as refusal:
                     if refusal.code != "not_a_member":
                         raise
                     await self._enter(room)
                 else:
-                    return str(ack["id"])
+                    stored: str = ack["id"]
+                    return stored
 
     async def resume(self) -> list[dict[str, Any]]:
         """Give what was said in all rooms and not given yet: each message once."""
@@ -69,7 +70,7 @@ class Outbox:
                 while not last:
                     try:
                         ack, page = await self._join({"room": room, "after": marks[room]})
-                    except Refused:
+                    except RefusedError:
                         del self._marks[room]
                         raise
                     if ack["lost"]:
@@ -104,6 +105,6 @@ class Outbox:
                 if ack["status"] == "ok":
                     return ack
                 if ack["code"] not in NOT_NOW:
-                    raise Refused(ack["code"], ack["message"])
+                    raise RefusedError(ack["code"], ack["message"])
             await asyncio.sleep(PAUSE_S)
-        raise Refused("timeout", "no answer")
+        raise RefusedError("timeout", "no answer")
