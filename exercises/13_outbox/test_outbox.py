@@ -51,7 +51,7 @@ DEMANDS = {
     ),
     "One that is refused or cancelled does not stop those behind it.": ("test_is_refused", "test_is_cancelled"),
     "After a cancelled send, nothing is tried any more.": "test_is_cancelled",
-    "When no call is running, nothing of an outbox is.": "test_is_cancelled",
+    "When no call is running, nothing of an outbox is": "test_is_cancelled",
     "the server has answered with another error. That is not tried again.": "test_is_refused",
     "give what was said in them and not given yet: each message once": ("test_resumes", "test_resumes_beside_others"),
     "That begins with what was said after send had entered the room": "test_resumes",
@@ -272,6 +272,12 @@ async def happens(what: str, condition: Callable[[], bool], *, beside: asyncio.F
     await expect.arrives(what, wait(), within_s=IN_TIME_S)
 
 
+async def tries(line: Line, what: str, calling: asyncio.Future[Any], times: int = 1) -> None:
+    """Wait until so many attempts more were made, to join or to send; a call that ends meanwhile may raise why."""
+    upto = len(line.attempts) + times
+    await happens(what, lambda: len(line.attempts) >= upto, beside=calling)
+
+
 async def gets_through(what: str, sending: Awaitable[Value]) -> Value:
     """Observe that a call ends."""
     return await expect.arrives(what, sending, within_s=IN_TIME_S)
@@ -405,17 +411,15 @@ async def test_asks_again(submission: Any) -> None:
         chat.proxy.swallow_acks()
         sending = begun(outbox.send("lobby", "first"))
         with running(sending):
-            await happens(
-                "a second attempt after one without an answer", lambda: len(line.attempts) > 1, beside=sending
-            )
+            await tries(line, "a second attempt after one without an answer", sending, 2)
             chat.proxy.pass_acks()
             ids = [await gets_through("send to return when acks come again", sending)]
         chat.loses_the_ack(line, "second")
         sending = begun(outbox.send("lobby", "second"))
         behind = begun(outbox.send("lobby", "third"))
         with running(sending, behind):
-            what = "a third attempt after two without an answer"
-            await happens(what, lambda: len(line.sends("second")) > 2, beside=sending)
+            await happens("an attempt", lambda: bool(line.sends("second")), beside=sending)
+            await tries(line, "two more attempts after one without an answer", sending, 2)
             await chat.holds("while its acks are lost", "lobby", ["first", "second"])
             chat.proxy.pass_acks()
             ids += await gets_through("both calls of send to return", asyncio.gather(sending, behind))
@@ -485,7 +489,7 @@ async def test_keeps_the_order(submission: Any) -> None:
             chat.proxy.stall("to server")
             sending = begun(outbox.send("lobby", lost))
             with running(sending):
-                await happens("an attempt", lambda text=lost: bool(line.sends(text)), beside=sending)
+                await tries(line, "an attempt", sending)
                 await chat.cut(line)
                 await gets_through("the next call of send to return", outbox.send("lobby", following))
                 await gets_through("the first call of send to return", sending)
@@ -617,9 +621,7 @@ async def test_is_cancelled(submission: Any) -> None:
             made = len(line.sends("cancelled"))
             for each in sending[:2]:
                 expect.that("a cancelled send ends with CancelledError", each.cancelled(), but="it did not")
-            await happens(
-                "the next message to be asked twice", lambda: len(line.sends("behind")) > 1, beside=sending[2]
-            )
+            await tries(line, "two attempts for what comes behind, which are not answered either", sending[2], 2)
             chat.proxy.pass_acks()
             await gets_through("the calls of send behind it to return", asyncio.gather(*sending[2:]))
         await gets_through("one more send to return", outbox.send("lobby", "after"))
