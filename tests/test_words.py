@@ -39,6 +39,13 @@ WORDS = {
     "upstream": ("upstreams?", "12", "Its configuration has an **upstream**"),
     "round robin": ("round robin", "12", "This is **round robin**"),
     "NAT": ("NATs?", "12", "a router that gives many people one public address"),
+    "XADD": ("XADD", "13", "`XADD` adds one and\ngives it an id"),
+    "fault proxy": ("fault proxy|fault proxies", "13", "behind a *fault proxy*, which passes everything on until"),
+    "Lua": ("Lua", "13", "a script in *Lua*, a small language"),
+    "at least once": ("at least once", "13", "one that does has them twice (*at least once*)"),
+    "sentinel": ("sentinels?", "13", "three *sentinels*, small processes that watch"),
+    "half-open": ("half-open", "16", "believes in is called **half-open**"),
+    "half-closed": ("half-closed", "16", "A *half-closed* line has an end in one direction"),
 }
 """By word: how it is spelt in use, the chapter that explains it, and words of that explanation."""
 CELLS = [
