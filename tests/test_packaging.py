@@ -91,7 +91,7 @@ def needed(variables: dict[str, str]) -> Iterator[tuple[str, Requirement]]:
 def new_python(*arguments: str) -> str:
     """What a Python of its own prints."""
     run = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=60 * SCALE, cwd=ROOT
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=180 * SCALE, cwd=ROOT
     )
     assert run.returncode == 0, run.stderr
     assert not run.stderr, run.stderr
