@@ -33,8 +33,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 CELL_TIMEOUT_S = round(180 * SCALE)
-"""How long one cell may take: three times as long as the slowest whole chapter, so that reaching it means that it hangs,
-also on a machine that does much else."""
+"""How long one cell may take: three times as long as the slowest whole chapter, so reaching it means that the cell
+hangs, also on a machine that does much else."""
 KERNEL = "python3"
 
 
