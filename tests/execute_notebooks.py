@@ -32,8 +32,9 @@ from notebook_lint import sanitized
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-CELL_TIMEOUT_S = round(60 * SCALE)
-"""How long one cell may take: as long as the slowest whole chapter, so reaching it means that the cell hangs."""
+CELL_TIMEOUT_S = round(180 * SCALE)
+"""How long one cell may take: three times as long as the slowest whole chapter, so reaching it means that the cell
+hangs, also on a machine that does much else."""
 KERNEL = "python3"
 
 

@@ -103,7 +103,7 @@ return shown;
 """
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 async def test_its_javascript_loses_nothing():
     """60 missed, a live message before the history, and a cut between the pages. It shows what comes when it comes."""
     from aiohttp import web

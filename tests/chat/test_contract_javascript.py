@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("contract_client.js").read_text(encoding="utf-
 SCENARIOS = re.findall(r"^  async (\w+)\(", SCRIPT, re.MULTILINE)
 WAYS = re.findall(r'^  "([\w ]+)": \{', SCRIPT, re.MULTILINE)
 LEAVING = "a_server_that_goes_says_so"
-PING_TIMEOUT_S = 5 * SCALE
+PING_TIMEOUT_S = 20 * SCALE
 """Node ends before its last requests are out: those who polled are gone after this."""
 
 
@@ -84,12 +84,12 @@ async def played(request) -> dict[tuple[str, str], str | None]:
                 servers[f"leaving, {way}"] = await leaving(stack, serializer=serializer)
         run = await rtlab.node(
             SCRIPT,
-            within_s=2 * WAIT_S,
+            within_s=6 * WAIT_S,
             servers=servers,
             plays=plays,
             secret=SECRET,
             short=4 * SCALE,
-            limit=1000 * WAIT_S,
+            limit=5000 * WAIT_S,  # of all of them at once
         )
     return {(scenario, way): error for scenario, way, error in run.value}
 

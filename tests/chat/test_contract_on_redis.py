@@ -14,7 +14,7 @@ NOT_PLAYED = "five_minutes"
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_the_contract_holds_with_redis(valkey):
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", f"not {NOT_PLAYED}"]
     environment = {**os.environ, "RTLAB_TEST_CHAT_ON": valkey}

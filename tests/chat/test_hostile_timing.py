@@ -16,7 +16,7 @@ from rtlab.chat.stores.memory import MemorySessions
 
 
 @pytest.mark.parametrize(
-    "times", [pytest.param(10), pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
+    "times", [pytest.param(10), pytest.param(300, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 )
 async def test_coming_and_going_leaves_a_true_picture(times):
     """Users with several tabs come and go in every way at once; whoever watches can follow by events alone."""

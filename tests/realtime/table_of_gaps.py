@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from realtime.conformance.behaviours import Behaviour, Outcomes
 
 HEADINGS = {"plain": "python-socketio", "node": "Node", "ours": "rtlab.realtime"}
-LIMIT_S = 3.0
+LIMIT_S = 8.0
 """Seconds that each behaviour has: most take milliseconds, and what takes longer is not there."""
 CELL = 70
 """How many characters a cell has for what is different."""

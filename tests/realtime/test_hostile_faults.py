@@ -288,7 +288,7 @@ async def test_ctrl_c_ends_a_script_with_open_polls_and_sockets(handler_cancella
     )
     listener.close()
     try:
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(3 * WAIT_S):
             assert await process.stdout.readline() == b"ready\n"
             async with lab_of(At(port)) as lab:
                 socket_client, poller = await lab.client(), Client(lab, await lab.polling())

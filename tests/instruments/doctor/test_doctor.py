@@ -368,7 +368,7 @@ def test_in_a_notebook_it_runs_and_is_shown():
             nbformat.v4.new_code_cell("print(next(c.found for c in diagnosis if c.name == 'Jupyter kernel'))"),
         ]
     )
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(REPOSITORY)}}).execute()
+    NotebookClient(notebook, timeout=180, resources={"metadata": {"path": str(REPOSITORY)}}).execute()
     ok, shown, kernel = (cell.outputs[0] for cell in notebook.cells)
     assert ok["data"]["text/plain"] == "True"
     assert "<table>" in shown["data"]["text/html"]

@@ -49,7 +49,7 @@ class Configuration:
 
 
 CALM = Configuration("calm")
-QUICK = Configuration("quick", 0.3 * SCALE, 2.0 * SCALE, 2.0 * SCALE)
+QUICK = Configuration("quick", 0.3 * SCALE, 5.0 * SCALE, 5.0 * SCALE)
 """A fraction of a second between two PINGs, so that ours needs its guard against it off. A client that answers, or
 connects, has longer: it may wait for the processor."""
 MSGPACK = Configuration("msgpack", msgpack=True)

@@ -7,7 +7,7 @@ from realtime.conformance.behaviours import Behaviour, Outcomes, outcomes
 from realtime.conformance.catalogue import BEHAVIOURS
 from realtime.conformance.clients import SOON_S
 from realtime.conformance.known_gaps import KNOWN_GAPS
-from realtime.conformance.servers import KINDS, serve
+from realtime.conformance.servers import KINDS, QUICK, serve
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -23,11 +23,16 @@ async def shown(request) -> dict[str, Outcomes]:
         behaviours = [params["behaviour"] for params in asked if params["kind"] == kind]
         if behaviours:
             async with serve(kind) as url:
-                # What is known to be missing may well be waited for in vain.
                 found[kind] = await outcomes(
-                    url, behaviours, lambda each, gaps=KNOWN_GAPS[kind]: SOON_S if each.name in gaps else WAIT_S
+                    url, behaviours, lambda each, gaps=KNOWN_GAPS[kind]: soon_s(each) if each.name in gaps else WAIT_S
                 )
     return found
+
+
+def soon_s(behaviour: Behaviour) -> float:
+    """Seconds for what is known to be missing and waited for in vain: as many as it takes where it is not."""
+    quick = behaviour.configuration
+    return SOON_S + (quick.ping_interval_s + quick.ping_timeout_s if quick is QUICK else 0)
 
 
 def case(kind: str, behaviour: Behaviour):
