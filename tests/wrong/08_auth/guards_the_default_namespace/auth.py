@@ -102,9 +102,10 @@ class Door:
         except Exception as error:
             logger.exception("refused, because connect of %s raised", self._namespace)
             raise Refusal("Try again later") from error
-        if answer is False or self._sio.get_environ(sid, self._namespace) is None:
-            return False  # the second: its connection has ended meanwhile, and the server would let nobody in
-        self._watch(sid, claims["exp"])
+        if self._sio.get_environ(sid, self._namespace) is None:
+            return False  # its connection has ended meanwhile, and the server would let nobody in
+        if answer is not False:
+            self._watch(sid, claims["exp"])
         return answer
 
     def _watch(self, sid: str, until: float) -> None:

@@ -97,9 +97,10 @@ class Door:
         who = {"sub": claims["sub"], "username": claims["username"]}
         await self._sio.save_session(sid, who, namespace=self._namespace)
         answer = await self._ask("connect", sid, environ, auth)
-        if answer is False or self._sio.get_environ(sid, self._namespace) is None:
-            return False  # the second: its connection has ended meanwhile, and the server would let nobody in
-        self._watch(sid, claims["exp"])
+        if self._sio.get_environ(sid, self._namespace) is None:
+            return False  # its connection has ended meanwhile, and the server would let nobody in
+        if answer is not False:
+            self._watch(sid, claims["exp"])
         return answer
 
     def _watch(self, sid: str, until: float) -> None:
