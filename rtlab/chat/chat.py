@@ -285,9 +285,7 @@ class Chat:
             if visitor is None:
                 raise EventRefused("gone", "expected a client that is still here")
             if not self._connections.charge_event(visitor.connection, visitor.user):
-                raise EventRefused(
-                    "rate_limited", f"events: expected at most {self.limits.events_per_s:g} a second of one user"
-                )
+                raise self._events.rooms.too_much()
             if handler is None:
                 raise EventRefused("unknown_event", f"event: expected one of the chat's, got {payloads.quoted(name)}")
             if len(arguments) != 1:

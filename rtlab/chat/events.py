@@ -88,19 +88,20 @@ class Events:
     async def join(self, who: Visitor, payload: Any) -> Ack:
         """``chat:join``."""
         asked = payloads.join(payload, self._limits)
-        await self.rooms.enter(who, asked.room)
-        members = await self.rooms.members(asked.room)
-        # The socket is in the room before the history is read: what is said meanwhile comes twice rather than never.
         count = self._limits.history_on_join
-        if asked.after is None:
-            page = await self._history.last(asked.room, count)
-        else:
-            page = await self._history.after(asked.room, asked.after, count)
-        records, size = within(page.records, self._limits.page_bytes, newest=asked.after is None)
+        async with self.rooms.pricing(who):
+            await self.rooms.enter(who, asked.room)
+            members = await self.rooms.members(asked.room)
+            # It is in the room before the history is read: what is said meanwhile comes twice rather than never.
+            if asked.after is None:
+                page = await self._history.last(asked.room, count)
+            else:
+                page = await self._history.after(asked.room, asked.after, count)
+            records, size = within(page.records, self._limits.page_bytes, newest=asked.after is None)
+            self.rooms.owe(who, beyond_one_token(size + wire_bytes(members)))
         whole = asked.after is None or len(records) == len(page.records)
         offset = page.offset if whole else records[-1]["offset"]
         self.rooms.gave(who, asked.room, offset)
-        self.rooms.owe(who, beyond_one_token(size + wire_bytes(members)))
         await self._sio.emit("chat:history", records, to=who.sid, ignore_queue=True)
         await self.keep(who)
         return {
@@ -125,7 +126,8 @@ class Events:
         if said.client_id is not None:
             record["clientId"] = said.client_id
         self._must_be_in(who, said.room)
-        self.rooms.owe(who, beyond_one_token(wire_bytes(record), await self.rooms.listeners(said.room)))
+        async with self.rooms.pricing(who):
+            self.rooms.owe(who, beyond_one_token(wire_bytes(record), await self.rooms.listeners(said.room)))
         async with self.rooms.storing(said.room):
             self._must_be_in(who, said.room)  # also after waiting: nothing is stored in a room that may be given up
             kept, new = await self._history.append(said.room, record, who.identity.user)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -133,6 +133,11 @@ class Rooms:
             self.owe(who, beyond_one_token(wire_bytes(about), self.chat.size(room)))
             await self._sio.emit("chat:typing", about, to=chat_room(room), skip_sid=list(member.sockets))
 
+    def pricing(self, who: Visitor) -> AbstractAsyncContextManager[Any]:
+        """Where a store is asked for what decides the price of an event, until that is owed. In memory nothing comes
+        between."""
+        return nullcontext()
+
     def storing(self, room: str) -> AbstractAsyncContextManager[Any]:
         """Where a message of a room is stored and told: one after the other."""
         return self.in_order(room)
@@ -196,6 +201,12 @@ class Rooms:
         if evicted is not None:
             presence.forget(evicted)
         return presence.enter(room, who.identity.user, who.identity.username, who.sid), evicted
+
+    def too_much(self) -> EventRefused:
+        """A user has done more than it may, or has to pay for it first."""
+        return EventRefused(
+            "rate_limited", f"events: expected at most {self._limits.events_per_s:g} a second of one user"
+        )
 
     def _too_many_new(self) -> EventRefused:
         most = f"{self._limits.new_rooms_per_min:g}"

@@ -34,6 +34,7 @@ from rtlab.chat.rooms import EventRefused, May, Rooms, chat_room, plain_room
 from rtlab.chat.stores.protocols import History
 from rtlab.chat.stores.redis_presence import RedisPresence
 from rtlab.errors import RedisUnavailable
+from rtlab.realtime.nodes.link import ANSWER_S
 
 __all__ = ["Entry", "SharedRooms"]
 
@@ -92,6 +93,26 @@ class SharedRooms(Rooms):
             hear = await self._shared.typing(user, member.username, room)
             about = {"username": member.username, "room": room}
             self.owe(who, beyond_one_token(wire_bytes(about), max(hear, self.chat.size(room))))
+
+    @asynccontextmanager
+    async def pricing(self, who: Visitor) -> AsyncIterator[None]:
+        """One event of a user after the other, and none once it owes: else all that it sends at once is done before
+        the first of them has its price.
+
+        Raises:
+            EventRefused: it owes for what it sent before, or that waits for Redis.
+        """
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                await who.user.pricing.acquire()
+        except TimeoutError:
+            raise EventRefused("unavailable", "events: expected those before this one to be answered by now") from None
+        try:
+            if who.user.bucket.debt(self._clock.steady(), 0):
+                raise self.too_much()
+            yield
+        finally:
+            who.user.pricing.release()
 
     def storing(self, room: str) -> AbstractAsyncContextManager[Any]:
         """Nothing to wait for: what is stored is told in the same step, and Redis makes one step after the other."""

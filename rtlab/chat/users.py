@@ -6,6 +6,7 @@ keeps them for as long as they matter. It must not know rooms or messages.
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ class User:
     """The rooms that it makes."""
     lines: Bucket
     """The lines of the log that say that it comes and goes."""
+    pricing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a store is asked for what decides the price of an event."""
     connections: set[ChatConnection] = field(default_factory=set)
     visitors: set[Visitor] = field(default_factory=set)
     """Its connections' namespaces."""
