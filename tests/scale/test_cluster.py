@@ -449,6 +449,7 @@ async def test_a_stop_in_the_middle_of_a_restart():
     assert restarting.cancelled() or restarting.exception()
 
 
+@pytest.mark.long
 async def test_the_chat_loses_no_message_that_it_has_acknowledged():
     """Through a rolling restart, a reload and a SIGKILL: who wrote it tries again, and who reads it comes back."""
     async with rtlab.cluster(workers=2) as cluster:
