@@ -21,6 +21,8 @@ AS_ROOT := $(shell [ "$$(id -u)" != 0 ] || echo --allow-root)
 # One worker more than processors: most tests wait for something more often than they work.
 WORKERS := $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2) + 1 )))
 PARALLEL := -n $(WORKERS) --dist loadfile
+# tests/conftest.py has the files that take longest begin.
+ORDERED := $(PARALLEL) --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help lab install test test-notebooks test-pythons test-long mutants check format notebooks requirements clean
@@ -47,7 +49,7 @@ install:  ## create .venv with the pinned packages, rtlab and the JavaScript cli
 	$(FINGERPRINT) > $(STAMP) && echo "Installed."
 
 test: install  ## all that is quick: rtlab, the graders, every notebook compared with its committed outputs
-	@$(BIN)/python -m pytest $(PARALLEL) tests notebooks --nbval $(ARGS)
+	@$(BIN)/python -m pytest $(ORDERED) tests notebooks --nbval $(ARGS)
 
 test-notebooks: install  ## the notebooks alone, compared with their committed outputs
 	@$(BIN)/python -m pytest $(PARALLEL) notebooks --nbval $(ARGS)
@@ -72,7 +74,7 @@ test-pythons:  ## check and test on the oldest and the newest Python of this mac
 	done
 
 test-long: install  ## what takes longer: every notebook twice in one kernel, kills, browsers
-	@$(BIN)/python -m pytest $(PARALLEL) -m long tests $(ARGS)
+	@$(BIN)/python -m pytest $(ORDERED) -m long tests $(ARGS)
 
 mutants: install  ## change each solution in one place at a time and list what no grader sees; ARGS=06 for one exercise
 	@$(BIN)/python tests/grade_mutants.py $(ARGS)

@@ -1,9 +1,11 @@
-"""What every test stands on: whatever the tests start and write is gone at the end, and signals arrive."""
+"""What every test stands on: whatever the tests start and write is gone at the end, and signals arrive; and which file
+comes first where several workers share them."""
 
 import contextlib
 import os
 import signal
 import tempfile
+from collections import Counter
 
 import psutil
 import pytest
@@ -24,6 +26,41 @@ def pytest_configure():
         if signal.getsignal(number) is signal.SIG_IGN and number not in {signal.SIGPIPE, signal.SIGXFSZ}:
             signal.signal(number, lambda *_: None)
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
+LONGEST = (
+    "tests/soak/test_round.py",
+    "tests/test_notebooks_twice.py",
+    "tests/chat/test_hostile_chat.py",
+    "tests/grading/test_wrong_solutions.py",
+    "tests/grading/test_wrong_solutions_whole.py",
+    "tests/browser/",
+    "tests/scale/test_cluster",
+    "tests/soak/",
+    "notebooks/12_",
+    "notebooks/11_",
+)
+"""Files that take longest, as their paths begin, the longest first. With ``--dist loadfile`` one worker has a file, and
+the last one keeps the others waiting."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """For several workers: the files that take longest come first, then those with most tests.
+
+    It is for ``--no-loadscope-reorder``: pytest-xdist by itself goes by the number of tests alone, and a soak is few.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    files = [item.nodeid.partition("::")[0] for item in items]
+    tests = Counter(files)
+
+    def place(file):
+        first = (number for number, beginning in enumerate(LONGEST) if file.startswith(beginning))
+        return next(first, len(LONGEST)), -tests[file], file
+
+    order = sorted(range(len(items)), key=lambda number: place(files[number]))  # stable: within a file all is as it was
+    items[:] = [items[number] for number in order]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -18,13 +18,19 @@ FIRST = 0x0600
 
 
 def quick(values, names):
-    """Every value as a parameter; those that are not named carry the mark ``long``.
+    """Every value as a parameter, or a tuple as several; those that are not named carry the mark ``long``.
 
     A list in which a name is missing is a mistake: nothing would be quick, and nobody would see it.
     """
     values, names = list(values), set(names)
     assert names <= set(values), names - set(values)
-    return [pytest.param(each, marks=() if each in names else pytest.mark.long) for each in values]
+    marks = {True: (), False: pytest.mark.long}
+    return [
+        pytest.param(*each, marks=marks[each in names])
+        if isinstance(each, tuple)
+        else pytest.param(each, marks=marks[each in names])
+        for each in values
+    ]
 
 
 def code_points(everything, borders=()):

@@ -9,6 +9,7 @@ import pytest
 from growth import LINEAR
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from quick import quick
 from redis.asyncio import Redis
 
 from rtlab.chat.limits import CLIENT_ID_LENGTH, NAME_LENGTH, Limits
@@ -197,7 +198,7 @@ async def filled(each, more, rooms, limits, max_bytes):
     return history, taken
 
 
-@pytest.mark.parametrize("kind", LONGEST)
+@pytest.mark.parametrize("kind", quick(LONGEST, ["emoji", "English"]))
 async def test_what_limits_promise_of_memory(kind):
     """In real bytes; and English is not bounded by them: all of its messages are there."""
     limits = Limits()
@@ -271,7 +272,7 @@ async def test_a_look_at_twice_the_rooms_takes_twice_the_time(valkey):
     assert whole < LINEAR * half
 
 
-@pytest.mark.parametrize("kind", LONGEST)
+@pytest.mark.parametrize("kind", quick(LONGEST, ["emoji"]))
 async def test_what_redis_takes_is_not_more_than_is_counted(kind, valkey):
     """In bytes of its memory, with the longest messages; and the room that takes most makes way."""
     each, more = LONGEST[kind]

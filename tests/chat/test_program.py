@@ -19,6 +19,7 @@ from deadlines import WAIT_S
 
 from rtlab.chat import ChatRefusedError, connect, issue_token, verify
 from rtlab.chat.chat import DRAIN_S
+from rtlab.cli import main
 from rtlab.servers.door.http import BODY_TIMEOUT_S, HEAD_TIMEOUT_S
 from rtlab.servers.door.limits import PER_ADDRESS, SOCKETS
 from rtlab.servers.summed import INTERVAL_S
@@ -36,6 +37,21 @@ def run(*arguments: str, secret: str | None = SECRET) -> subprocess.CompletedPro
     return subprocess.run(
         [*RTLAB, *arguments], capture_output=True, text=True, timeout=WAIT_S * 2, check=False, env=environment(secret)
     )
+
+
+@pytest.fixture
+def in_process(monkeypatch, capsys):
+    """Runs a command in this process, which is quicker; gives its exit status, and what it printed."""
+
+    def run_here(*arguments: str, secret: str | None) -> tuple[int, str, str]:
+        monkeypatch.delenv("RTLAB_SECRET", raising=False)
+        if secret is not None:
+            monkeypatch.setenv("RTLAB_SECRET", secret)
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        return ended.value.code, *capsys.readouterr()
+
+    return run_here
 
 
 @contextmanager
@@ -272,15 +288,19 @@ def test_the_help_tells_what_it_does():
         (["--dev"], "short", "at least 32 bytes, got 5"),
         (["--dev", "--host", "0.0.0.0"], None, "this machine only"),
         (["--origin", "*"], SECRET, "Expected an origin"),
-        (["--host", "no.such.host.invalid"], SECRET, "Cannot listen on no.such.host.invalid"),
         (["--trusted-proxy", "nginx"], SECRET, "trusted_proxies"),
     ],
 )
-def test_it_refuses_to_start(arguments, secret, said):
-    result = run("serve", "chat", *arguments, secret=secret)
-    assert result.returncode == 2
-    assert said in result.stderr
-    assert result.stdout == ""
+def test_it_refuses_to_start(arguments, secret, said, in_process):
+    status, out, err = in_process("serve", "chat", *arguments, secret=secret)
+    assert (status, out) == (2, "")
+    assert said in err
+
+
+def test_as_a_program_it_refuses_without_a_traceback():
+    result = run("serve", "chat", "--host", "no.such.host.invalid")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "Cannot listen on no.such.host.invalid" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -319,9 +339,7 @@ def test_a_token():
         ([], SECRET, "USERNAME"),
     ],
 )
-def test_no_token(arguments, secret, said):
-    result = run("token", *arguments, secret=secret)
-    assert result.returncode == 2
-    assert said in result.stderr
-    assert result.stdout == ""
-    assert "Traceback" not in result.stderr
+def test_no_token(arguments, secret, said, in_process):
+    status, out, err = in_process("token", *arguments, secret=secret)
+    assert (status, out) == (2, "")
+    assert said in err

@@ -52,7 +52,7 @@ def run_of():
 LEAVES_ASIDE = {"test_says_who_types"}
 """Checks that leave a question aside where the machine was too slow for it: then a mistake is not seen each time."""
 ATTEMPTS = 5
-FEW = 3
+FEW = 1
 """Wrong solutions of one exercise that `make test` grades."""
 
 
@@ -65,7 +65,7 @@ def one_of_each_kind():
         seen.add(check)
 
 
-def one_for_each_check():
+def one_for_each_check(few=FEW):
     """Of the wrong solutions that fail in the same check, the first: `make test` grades a few of those.
 
     `make test-long` grades all.
@@ -73,7 +73,7 @@ def one_for_each_check():
     graded = Counter()
     for each, first in zip(WRONG, one_of_each_kind(), strict=True):
         exercise, path = each.values
-        is_quick = first and not (graded[exercise.id] >= FEW)
+        is_quick = first and not (graded[exercise.id] >= few)
         graded[exercise.id] += is_quick
         yield pytest.param(exercise, path, id=each.id, marks=() if is_quick else pytest.mark.long)
 

@@ -14,6 +14,7 @@ import aiohttp
 import msgpack
 import pytest
 from deadlines import WAIT_S
+from quick import quick
 from realtime.hostile_figures import table
 from realtime.watched import watched
 from websockets.asyncio.client import connect
@@ -163,7 +164,7 @@ async def over_tcp(url, hostile):
         await writer.wait_closed()
 
 
-@pytest.mark.parametrize("serializer", SERIALIZERS)
+@pytest.mark.parametrize("serializer", quick(SERIALIZERS, ["default"]))
 @pytest.mark.parametrize(
     "items", [pytest.param(1_000), pytest.param(12_000, marks=[pytest.mark.long, pytest.mark.timeout(1800)])]
 )

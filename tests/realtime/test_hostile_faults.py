@@ -15,6 +15,7 @@ from aiohttp import web
 from certificates import contexts
 from deadlines import WAIT_S
 from eventually import until
+from quick import quick
 from realtime.conformance.lab import Client
 from realtime.serving import CONNECT, DISCONNECT, EVENT, lab_of, serving
 from websockets.asyncio.client import connect as connect_websocket
@@ -278,7 +279,7 @@ web.run_app(app, sock=listener, print=None, handler_cancellation=sys.argv[2] == 
 """
 
 
-@pytest.mark.parametrize("handler_cancellation", [False, True])
+@pytest.mark.parametrize("handler_cancellation", quick([False, True], [True]))
 async def test_ctrl_c_ends_a_script_with_open_polls_and_sockets(handler_cancellation):
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]

@@ -16,7 +16,7 @@ from rtlab.servers import programs
 from rtlab.servers.ports import free_port
 from rtlab.servers.supervisor import Child
 
-__all__ = ["KINDS", "REDIS_SERVER", "needs_redis_server", "redis_server", "use_as_valkey"]
+__all__ = ["KINDS", "QUICKLY_ONE", "REDIS_SERVER", "needs_redis_server", "redis_server", "use_as_valkey"]
 
 REDIS_SERVER = shutil.which("redis-server")
 MISSING = "RTLAB_REQUIRE_REDIS_SERVER is 1, and there is no redis-server on PATH"
@@ -29,6 +29,8 @@ needs_redis_server = pytest.mark.skipif(
 
 KINDS = ("Valkey", pytest.param("Redis", marks=needs_redis_server))
 """The parameters of a fixture or test that runs with both servers; see `use_as_valkey`."""
+QUICKLY_ONE = ("Valkey", pytest.param("Redis", marks=[needs_redis_server, pytest.mark.long]))
+"""The same where `make test` is content with the bundled Valkey; `tests/scale/test_broker.py` has both there."""
 
 
 def use_as_valkey(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,12 +13,13 @@ import psutil
 import pytest
 from deadlines import WAIT_S
 from eventually import until
+from quick import quick
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError, ResponseError
-from scale.redis_servers import KINDS, use_as_valkey
+from scale.redis_servers import QUICKLY_ONE, use_as_valkey
 
 from rtlab.errors import ChildError, UsageError
 from rtlab.scale.broker import Broker, open_broker, start_broker
@@ -28,7 +29,7 @@ ACTS = ("freeze", "thaw", "kill", "restart", "out_of_memory", "read_only", "reco
 pytestmark = pytest.mark.timeout(WAIT_S * 3)
 
 
-@pytest.fixture(params=KINDS, autouse=True)
+@pytest.fixture(params=QUICKLY_ONE, autouse=True)
 def kind(request, monkeypatch):
     """What serves as our Valkey."""
     use_as_valkey(request.param, monkeypatch)
@@ -244,7 +245,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", quick([signal.SIGKILL, signal.SIGTERM], [signal.SIGKILL]))
 async def test_a_frozen_one_does_not_survive_a_killed_kernel(number):
     kernel = Child([sys.executable, "-c", KERNEL], name="kernel")
     try:

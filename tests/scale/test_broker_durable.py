@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from scale.redis_servers import KINDS, use_as_valkey
+from scale.redis_servers import QUICKLY_ONE, use_as_valkey
 
 from rtlab.errors import ChildError, UsageError
 from rtlab.scale.broker import Broker, open_broker
@@ -26,7 +26,7 @@ from rtlab.servers.supervisor import Child
 pytestmark = pytest.mark.timeout(WAIT_S * 3)
 
 
-@pytest.fixture(params=KINDS, autouse=True)
+@pytest.fixture(params=QUICKLY_ONE, autouse=True)
 def kind(request, monkeypatch):
     """What serves as our Valkey."""
     use_as_valkey(request.param, monkeypatch)

@@ -185,6 +185,7 @@ async def test_a_worker_that_dies_by_itself_is_started_again_and_said_so(caplog)
         assert caplog.records[0].levelname == "WARNING"
 
 
+@pytest.mark.long
 async def test_a_worker_that_dies_again_and_again_is_started_more_and_more_slowly(tmp_path, monkeypatch):
     monkeypatch.setattr(crew, "FIRST_DELAY_S", 0.05)
     monkeypatch.setattr(crew, "MOST_DELAY_S", 0.2)
@@ -376,7 +377,11 @@ async def test_a_worker_that_is_never_ready_is_named(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("app", "said"),
     [
-        ("alone", r"its client manager is AsyncManager, which knows one process\. Expected socketio\.AsyncServer\("),
+        pytest.param(
+            "alone",
+            r"its client manager is AsyncManager, which knows one process\. Expected socketio\.AsyncServer\(",
+            marks=pytest.mark.long,
+        ),
         ("deaf", r"worker-1 .* no message crossed within 1 s from worker-1 to worker-2, from worker-2 to worker-1"),
         pytest.param("closed", "did not let the cluster in", marks=pytest.mark.long),
     ],
@@ -440,6 +445,7 @@ async def test_a_stop_in_the_middle_of_a_restart():
     assert restarting.cancelled() or restarting.exception()
 
 
+@pytest.mark.long
 async def test_the_chat_loses_no_message_that_it_has_acknowledged():
     """Through a rolling restart, a reload and a SIGKILL: who wrote it tries again, and who reads it comes back."""
     async with rtlab.cluster(workers=2) as cluster:

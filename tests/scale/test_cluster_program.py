@@ -125,7 +125,8 @@ async def test_from_a_start_to_a_conversation_to_a_death_to_a_drain(tmp_path):
     assert any(re.fullmatch(r"worker-\d ended with signal SIGKILL by itself", each["message"]) for each in said)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_during_the_start_leaves_nothing(number, tmp_path):
     with subprocess.Popen(
         [*RTLAB, "serve", "chat", "--workers", "2"],

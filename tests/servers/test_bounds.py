@@ -89,18 +89,18 @@ def small_buffer(websocket) -> None:
 # What is received
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda number: TextMessage(f"{number:012}"),
-        lambda number: TextMessage(f"{number:09}😀"),
-        lambda number: BinaryMessage(number.to_bytes(4, "big")),
-        lambda number: BinaryMessage(number.to_bytes(4, "big") * 1000),
-        lambda number: TextMessage("😀" * 1000 + str(number)),
-    ],
-    ids=["short text", "short text with an emoji", "four bytes", "4 kB", "emoji"],
-)
-def test_an_inbox_counts_what_it_holds(make):
+MESSAGES = {
+    "short text": lambda number: TextMessage(f"{number:012}"),
+    "short text with an emoji": lambda number: TextMessage(f"{number:09}😀"),
+    "four bytes": lambda number: BinaryMessage(number.to_bytes(4, "big")),
+    "4 kB": lambda number: BinaryMessage(number.to_bytes(4, "big") * 1000),
+    "emoji": lambda number: TextMessage("😀" * 1000 + str(number)),
+}
+
+
+@pytest.mark.parametrize("kind", quick(MESSAGES, ["short text with an emoji", "4 kB"]))
+def test_an_inbox_counts_what_it_holds(kind):
+    make = MESSAGES[kind]
     with memory() as taken:
         inbox = Inbox()
         number = 0
@@ -125,10 +125,11 @@ TEXTS = {
 }
 
 
-@pytest.mark.parametrize("pieces", [1, 2, 1000])
-@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_a_message_takes_what_the_docstrings_say(text, pieces):
+@pytest.mark.parametrize("pieces", quick([1, 2, 1000], [1, 1000]))
+@pytest.mark.parametrize("kind", quick(TEXTS, ["an emoji at the end"]))
+def test_a_message_takes_what_the_docstrings_say(kind, pieces):
     """MAX_MESSAGE_SIZE: four times that as a `str`. MessageAssembler: seven times for a moment, twice until then."""
+    text = TEXTS[kind]
     payload = text.encode()
     size = -(-len(payload) // pieces)
     frames = [
@@ -187,26 +188,20 @@ async def test_the_oldest_of_too_many_handshakes_is_cut(monkeypatch):
 # What is sent
 
 
-@pytest.mark.parametrize(
-    ("size", "tasks", "messages"),
-    [
-        (10 << 20, 1, 3),
-        (20, 1, 1_000_000),
-        (20, 100, 10_000),
-        (1 << 20, 100, 2),
-        (10 << 20, 20, 2),
-        (64 * 1024, 100, 50),
-    ],
-    ids=[
-        "10 MiB",
-        "a million of 20 bytes",
-        "of 20 bytes, 100 tasks",
-        "1 MiB, 100 tasks",
-        "10 MiB, 20 tasks",
-        "64 KiB, 100 tasks",
-    ],
-)
-async def test_a_peer_that_reads_nothing_costs_what_the_docstring_says(size, tasks, messages):
+UNREAD = {
+    "10 MiB": (10 << 20, 1, 3),
+    "a million of 20 bytes": (20, 1, 1_000_000),
+    "of 20 bytes, 100 tasks": (20, 100, 10_000),
+    "1 MiB, 100 tasks": (1 << 20, 100, 2),
+    "10 MiB, 20 tasks": (10 << 20, 20, 2),
+    "64 KiB, 100 tasks": (64 * 1024, 100, 50),
+}
+"""Bytes of a message, tasks that send, and messages of each."""
+
+
+@pytest.mark.parametrize("kind", quick(UNREAD, ["a million of 20 bytes", "64 KiB, 100 tasks"]))
+async def test_a_peer_that_reads_nothing_costs_what_the_docstring_says(kind):
+    size, tasks, messages = UNREAD[kind]
     message = bytes(size)
 
     async def flood(websocket):
@@ -393,8 +388,23 @@ def ends() -> dict[str, bytes]:
     }
 
 
-@pytest.mark.parametrize("end", ends().values(), ids=ends())
-@pytest.mark.parametrize("server_side", quick(["reads", "pings", "returns at once", "raises"], ["reads", "raises"]))
+SIDES = ("reads", "pings", "returns at once", "raises")
+ENDED = [(end, side) for side in SIDES for end in ends()]
+"""How a client ends, and what the handler does."""
+
+
+@pytest.mark.parametrize(
+    ("end", "server_side"),
+    quick(
+        ENDED,
+        [
+            ("closes", "raises"),
+            ("hangs up within a message", "reads"),
+            ("breaks the rules", "reads"),
+            ("sends what is no text", "raises"),
+        ],
+    ),
+)
 async def test_a_connection_that_has_ended_leaves_nothing(end, server_side, monkeypatch):
     monkeypatch.setattr(
         websocket_module.logger, "disabled", True
@@ -418,7 +428,7 @@ async def test_a_connection_that_has_ended_leaves_nothing(end, server_side, monk
         with without_collector():
             _, writer, side = await opened(server)
             del side
-            writer.write(client_frame(b"y" * 10_000) * 5 + end)
+            writer.write(client_frame(b"y" * 10_000) * 5 + ends()[end])
             await asyncio.sleep(0.01)
             writer.close()
             await until(lambda: refs and not server._handlers)

@@ -13,6 +13,7 @@ import pytest
 from deadlines import WAIT_S
 from eventually import until
 from jupyter_client.manager import AsyncKernelManager
+from quick import quick
 
 pytestmark = pytest.mark.timeout(WAIT_S * 4)
 
@@ -155,7 +156,7 @@ async def wait_until_gone(started: dict) -> None:
     await until(lambda: not what_is_left(), lambda: f"nothing is left, and there is {what_is_left()}")
 
 
-@pytest.mark.parametrize("end", ["SIGKILL", "restart", "shutdown", "crash"])
+@pytest.mark.parametrize("end", quick(["SIGKILL", "restart", "shutdown", "crash"], ["SIGKILL", "restart"]))
 async def test_nothing_outlives_the_kernel(kernel, end):
     started = json.loads(await kernel.run(CHILDREN))
     assert len(started["pids"]) == 6
@@ -184,7 +185,7 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize("end", ["SIGKILL", pytest.param("restart", marks=pytest.mark.long), "stop"])
+@pytest.mark.parametrize("end", quick(["SIGKILL", "restart", "stop"], ["SIGKILL"]))
 async def test_no_part_of_a_cluster_outlives_the_kernel(kernel, end):
     started = json.loads(await kernel.run(CLUSTER))
     assert len(started["pids"]) == 10, "three workers, nginx and Valkey, each with its watchdog"

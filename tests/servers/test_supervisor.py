@@ -315,6 +315,7 @@ def test_a_child_gets_every_signal_whatever_its_parent_ignores_and_blocks():
     assert left <= {signal.SIGPIPE, signal.SIGXFSZ}, "those two are Python's own"
 
 
+@pytest.mark.long
 def test_these_tests_pass_where_signals_are_ignored():
     """As under nohup: what tests start has to hear SIGHUP and SIGINT all the same."""
     these = [f"{__file__}::test_nothing_outlives_the_parent[{end}]" for end in ("interrupt", "hang up")]
