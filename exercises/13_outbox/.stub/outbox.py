@@ -12,9 +12,11 @@ class RefusedError(Exception):
     """The chat has answered with an error that will not pass. It is complete as it is."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
 
 
 class Outbox:
@@ -26,7 +28,9 @@ class Outbox:
     Args:
         client: a Socket.IO client that is connected to the chat. It connects again by itself, and nobody else uses
             it: an outbox may register handlers. While there is no connection, `emit` and `call` raise
-            BadNamespaceError. When no call is running, nothing of an outbox is: there is nothing to stop.
+            BadNamespaceError.
+
+    Two outboxes share nothing. When no call is running, nothing of an outbox is: there is nothing to stop.
     """
 
     def __init__(self, client: socketio.AsyncClient) -> None:

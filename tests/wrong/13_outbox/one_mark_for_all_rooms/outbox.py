@@ -26,9 +26,11 @@ class RefusedError(Exception):
     """The chat has answered with an error that will not pass."""
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
 
 
 class Outbox:
@@ -37,7 +39,6 @@ class Outbox:
     def __init__(self, client: socketio.AsyncClient) -> None:
         self._client = client
         self._marks: dict[str, str] = {}  # of each room: the offset up to which its messages were given
-        self._page: list[dict[str, Any]] = []
         self._sending: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._joining = asyncio.Lock()
         self._resuming = asyncio.Lock()
