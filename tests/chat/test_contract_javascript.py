@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).with_name("contract_client.js").read_text(encoding="utf-
 SCENARIOS = re.findall(r"^  async (\w+)\(", SCRIPT, re.MULTILINE)
 WAYS = re.findall(r'^  "([\w ]+)": \{', SCRIPT, re.MULTILINE)
 LEAVING = "a_server_that_goes_says_so"
-PING_TIMEOUT_S = 20 * SCALE
+PING_TIMEOUT_S = 10 * SCALE
 """Node ends before its last requests are out: those who polled are gone after this."""
 
 
