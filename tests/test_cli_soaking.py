@@ -110,9 +110,11 @@ def test_ctrl_c(times):
 @needs_cluster
 def test_killed_in_the_middle_it_leaves_no_process():
     with subprocess.Popen([*RTLAB, *SMALL, "--messages", "100000"], stdout=subprocess.DEVNULL) as process:
-        eventually(lambda: writes(process.pid))
-        mine = psutil.Process(process.pid).children(recursive=True)
-        os.kill(process.pid, signal.SIGKILL)
+        try:
+            eventually(lambda: writes(process.pid))
+            mine = psutil.Process(process.pid).children(recursive=True)
+        finally:
+            os.kill(process.pid, signal.SIGKILL)
     assert mine
     assert not psutil.wait_procs(mine, timeout=WAIT_S)[1]
 

@@ -51,7 +51,7 @@ async def leaving(stack, **options):
 
     async def go():
         await asked.wait()
-        await place.chat.drain(SCALE / 2)
+        await place.chat.drain(3 * SCALE)  # also who is between two polls hears of it
         await place.server.stop()
 
     going = asyncio.create_task(go())
