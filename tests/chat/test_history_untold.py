@@ -386,3 +386,25 @@ async def test_with_a_real_replica_that_is_frozen_nobody_hears_and_then_all_hear
 
 async def is_replicated(redis):
     return (await redis.info("replication")).get("slave0", {}).get("state") == "online"
+
+
+async def test_a_room_that_was_dropped_while_its_message_waited_has_nothing_to_tell(make):
+    one, heard, redis = make
+    history, link = one()
+    await store(history, link, "untold")
+    ((offset, _),) = await redis.xrange(f"{PREFIX}history:room:r")
+    await history.drop("r")
+    await history._tell("r", offset)
+    assert not await redis.zcard(f"{PREFIX}history:untold")
+    assert not await redis.hexists(f"{PREFIX}history:told", "r")
+    assert heard == []
+
+
+async def test_a_message_that_waited_is_told_by_a_process_that_waits_for_no_replicas(make):
+    """When it comes again there, with its ``clientId``."""
+    one, heard, _ = make
+    history, link = one()
+    await store(history, link, "untold", clientId="c")
+    at_once, _ = one(replicas=0)
+    offset = await say(at_once, "untold", clientId="c")
+    await until(lambda: [each[1:] for each in heard] == [(offset, "untold")])
