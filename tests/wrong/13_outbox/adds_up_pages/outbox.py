@@ -1,6 +1,6 @@
 """Fails: test_is_broken_off
 
-All pages since the last resume are added up: one that comes twice is given twice.
+Pages are added up: what an earlier attempt, or a join of send, has brought is taken for a part of this page.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from socketio.exceptions import SocketIOError
 
 ANSWER_S = 0.5
 """Seconds after which an attempt counts as not answered."""
-PAUSE_S = 0.2
+PAUSE_S = 0.15
 """Seconds between two attempts."""
 NOT_NOW = {"rate_limited", "unavailable"}
 """Codes after which the same attempt may succeed a moment later."""

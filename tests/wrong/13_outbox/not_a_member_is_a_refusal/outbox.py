@@ -14,7 +14,7 @@ from socketio.exceptions import SocketIOError
 
 ANSWER_S = 0.5
 """Seconds after which an attempt counts as not answered."""
-PAUSE_S = 0.2
+PAUSE_S = 0.15
 """Seconds between two attempts."""
 NOT_NOW = {"rate_limited", "unavailable"}
 """Codes after which the same attempt may succeed a moment later."""
