@@ -249,8 +249,10 @@ LOOKS = 8
 """How often each is measured: what a neighbour on the same processor does to one is gone in another."""
 
 
-async def test_a_look_at_twice_the_rooms_takes_twice_the_time(valkey):
-    """In microseconds by Redis's own clock, and the least of some tries."""
+async def test_a_look_takes_no_more_time_than_there_are_rooms(valkey):
+    """In microseconds by Redis's own clock, and the least of some tries. Eight times as many rooms take eight times as
+    long; if each looked at each, 64 times.
+    """
     async with Redis.from_url(valkey) as redis:
         await redis.flushall()
         link = RedisLink(valkey)
@@ -258,7 +260,7 @@ async def test_a_look_at_twice_the_rooms_takes_twice_the_time(valkey):
         rooms = [f"room {number}" for number in range(ROOMS_AT_ONCE)]
         for room in rooms:
             await say(history, "hello", room)
-        took = {ROOMS_AT_ONCE // 2: [], ROOMS_AT_ONCE: []}
+        took = {ROOMS_AT_ONCE // 8: [], ROOMS_AT_ONCE: []}
         await history.tails(rooms)  # loads the script
         for _ in range(LOOKS):
             for count, each in took.items():
@@ -267,9 +269,9 @@ async def test_a_look_at_twice_the_rooms_takes_twice_the_time(valkey):
                 each.append((await redis.info("commandstats"))["cmdstat_evalsha"]["usec"])
                 assert len({*tails}) == count
         await link.aclose()
-    half, whole = (min(each) for each in took.values())
-    print(f"a look at {ROOMS_AT_ONCE} rooms takes Redis {whole} microseconds, at half of them {half}")
-    assert whole < LINEAR * half
+    part, whole = (min(each) for each in took.values())
+    print(f"a look at {ROOMS_AT_ONCE} rooms takes Redis {whole} microseconds, at an eighth of them {part}")
+    assert whole < LINEAR**3 * part
 
 
 @pytest.mark.parametrize("kind", quick(LONGEST, ["emoji"]))
