@@ -37,6 +37,8 @@ LONGEST = (
     "tests/browser/",
     "tests/scale/test_cluster",
     "tests/soak/",
+    "notebooks/16_",
+    "notebooks/13_",
     "notebooks/12_",
     "notebooks/11_",
 )
