@@ -107,7 +107,7 @@ class Balancer:
         return [row for row in self._access() if not row.path.startswith("/rtlab-balancer/")]
 
     async def set_upstreams(self, upstreams: Sequence[tuple[str, int]]) -> None:
-        """Balance over other workers from now on. Open connections stay where they are.
+        """Balance over other workers from now on; open connections stay. A change that was cancelled is finished, too.
 
         Args:
             upstreams: host and port of each.
@@ -116,14 +116,12 @@ class Balancer:
             UsageError: an address is none, or the balancer has been stopped.
             ChildError: nginx has ended, or does not accept it and goes on as before.
         """
-        async with self._changing:
-            await self._take_over(tuple(upstreams))
+        await self._change(tuple(upstreams))
 
     async def reload(self) -> None:
         """Let new nginx processes take over, with the same workers; comes back when they answer and the old ones accept
         nothing more. Open connections live on. Raises UsageError and ChildError like `set_upstreams`."""
-        async with self._changing:
-            await self._take_over(self.upstreams)
+        await self._change(None)
 
     @awaited("await balancer.stop()")
     async def stop(self) -> None:
@@ -151,6 +149,18 @@ class Balancer:
                     await asyncio.sleep(PAUSE_S)
         except TimeoutError:
             raise self.child.failure(f"did not answer within {READY_S:g} s") from None
+
+    async def _change(self, upstreams: tuple[tuple[str, int], ...] | None) -> None:
+        """Half a change would start processes that the next one takes for its own."""
+        await self._changing.acquire()
+        wanted = self.upstreams if upstreams is None else upstreams
+        changing = asyncio.get_running_loop().create_task(self._take_over(wanted))
+        changing.add_done_callback(self._changed)
+        await asyncio.shield(changing)
+
+    def _changed(self, changing: asyncio.Task[None]) -> None:
+        self._changing.release()
+        _ = changing.cancelled() or changing.exception()  # whoever waits hears of it
 
     async def _take_over(self, upstreams: tuple[tuple[str, int], ...]) -> None:
         self._refuse_stopped()
@@ -321,10 +331,8 @@ async def launch_balancer(
     pair = tls if isinstance(tls, CertificatePair) else make_certificates() if tls else None
     certificates = pair.files if pair else {}
     with bind("127.0.0.1" if host == "localhost" else host, port) as listener:
-        address = listener.getsockname()
-        setup = BalancerSetup(
-            program, features, balancing, address[0], address[1], bool(tls), path, limits_here(limits)
-        )
+        host, port = listener.getsockname()[:2]
+        setup = BalancerSetup(program, features, balancing, host, port, bool(tls), path, limits_here(limits))
         check, text = setup.text(upstreams)
         child = Child(
             [*program.command, "-e", "stderr", "-p", f".{os.sep}", "-c", CONF],
