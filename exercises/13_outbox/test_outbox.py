@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import socketio
@@ -26,6 +27,7 @@ from rtlab.chat.client.chat_client import Client, connect
 from rtlab.chat.limits import Limits
 from rtlab.chat.stores.redis_keys import PREFIX
 from rtlab.grading import check, expect
+from rtlab.grading.child.loading import Submission, load_module
 from rtlab.grading.results import time_scale
 from rtlab.scale.broker import Broker, open_broker
 
@@ -208,13 +210,21 @@ class Scene:
         self.entered += 1
         return room not in self.closed
 
-    async def outbox(self) -> tuple[Line, Any]:
-        """An outbox of ann's, on a connection of its own through the proxy."""
+    async def outbox(self, *, anew: bool = False) -> tuple[Line, Any]:
+        """An outbox of ann's, on a connection of its own through the proxy.
+
+        Args:
+            anew: whether it is that of a program that has just been started: your file is run again.
+        """
         line = Line()
         token = issue_token("ann", SECRET)
         await line.connect(self.proxy.url, auth={"token": token}, transports=["websocket"])
         self._stack.push_async_callback(line.shutdown)
-        return line, self._submission.Outbox(line)
+        return line, (self._started_anew() if anew else self._submission).Outbox(line)
+
+    def _started_anew(self) -> Submission:
+        path = Path(self._submission.__file__)
+        return Submission(load_module(path, path.read_bytes()), path.name)
 
     async def stored(self, room: str) -> list[Message]:
         """What Valkey holds of a room, oldest first, as the chat gives it to its clients."""
@@ -410,7 +420,7 @@ async def test_stores_messages(submission: Any) -> None:
 async def test_shares_no_id(submission: Any) -> None:
     """Two devices of one user, and a program that was started anew, say the same in one room: all of it is stored."""
     async with scene(submission) as chat:
-        outboxes = [(await chat.outbox())[1] for _ in range(3)]
+        outboxes = [(await chat.outbox(anew=anew))[1] for anew in (False, False, True)]
         said: list[str] = []
         ids: list[str] = []
         for number in range(3):
