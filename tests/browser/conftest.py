@@ -1,4 +1,5 @@
-"""JupyterLab as `make lab` starts it, on a copy of the course, in a Chromium without a window.
+"""The chat and windows with its page; and JupyterLab as `make lab` starts it, on a copy of the course, in a Chromium
+without a window.
 
 The copy is there because JupyterLab saves what it has run. Nothing of the user's own Jupyter is read or written.
 """
@@ -18,12 +19,16 @@ from typing import Any
 
 import nbformat
 import pytest
+from browser.chat_windows import GENEROUS, SECRET, Windows, windows_of
 from deadlines import SCALE
 from nbformat import NotebookNode
 from playwright.async_api import Page, ViewportSize, async_playwright
 
+import rtlab
+from rtlab.chat import create_app
 from rtlab.errors import MissingProgramError
 from rtlab.servers import programs
+from rtlab.servers.hosting import HostedServer
 from rtlab.servers.supervisor import Child
 
 ROOT = Path(__file__).parents[2]
@@ -144,6 +149,20 @@ def chromium() -> str:
         if os.environ.get("RTLAB_REQUIRE_BROWSER") == "1":
             pytest.fail(f"RTLAB_REQUIRE_BROWSER is 1, and {error}")
         pytest.skip(str(error))
+
+
+@pytest.fixture
+async def windows(chromium: str) -> AsyncIterator[Windows]:
+    """For the chat's page."""
+    async with windows_of(chromium) as windows:
+        yield windows
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[HostedServer]:
+    """The chat, where nobody is too fast."""
+    async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
+        yield running
 
 
 @pytest.fixture

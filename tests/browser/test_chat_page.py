@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from itertools import pairwise
 
 import pytest
-from browser.chat_windows import GENEROUS, SECRET, Windows, address, both_in, goes_on, windows_of
+from browser.chat_windows import SECRET, address, both_in, goes_on
 from deadlines import WAIT_S
 from eventually import until
 from playwright.async_api import expect
 
 import rtlab
 from rtlab.chat import Limits, connect, create_app, issue_token
-from rtlab.servers.hosting import HostedServer
 
 pytestmark = [
     pytest.mark.long,
@@ -33,18 +31,6 @@ for (const transport of [WebSocket, XMLHttpRequest]) {
 }"""
 """Notes when the page tells that somebody types, by the clock that it has itself."""
 MARKUP = "<img src=x onerror=alert(1)><script>alert(2)</script>&amp;"
-
-
-@pytest.fixture
-async def windows(chromium: str) -> AsyncIterator[Windows]:
-    async with windows_of(chromium) as windows:
-        yield windows
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[HostedServer]:
-    async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
-        yield running
 
 
 async def test_two_windows_and_a_script_talk(windows, server):

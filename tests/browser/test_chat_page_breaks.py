@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from browser.chat_windows import GENEROUS, SECRET, Windows, address, both_in, windows_of
+from browser.chat_windows import GENEROUS, SECRET, address, both_in
 from chat.resuming import EXPECTED, Restless
 from deadlines import WAIT_S
 from playwright.async_api import WebSocketRoute, expect
@@ -20,7 +19,6 @@ from rtlab.chat.events import EventRefused
 from rtlab.chat.rooms import chat_room
 from rtlab.chat.stores.memory import MemoryHistory
 from rtlab.realtime import Server
-from rtlab.servers.hosting import HostedServer
 from rtlab.servers.ports import free_port
 
 pytestmark = [
@@ -29,18 +27,6 @@ pytestmark = [
     pytest.mark.timeout(6 * WAIT_S),
     pytest.mark.xdist_group("browser"),
 ]
-
-
-@pytest.fixture
-async def windows(chromium: str) -> AsyncIterator[Windows]:
-    async with windows_of(chromium) as windows:
-        yield windows
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[HostedServer]:
-    async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
-        yield running
 
 
 def record(room: str, text: str, username: str = "carol") -> dict[str, object]:

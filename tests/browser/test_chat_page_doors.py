@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 from aiohttp import web
-from browser.chat_windows import GENEROUS, SECRET, Windows, address, windows_of
+from browser.chat_windows import SECRET, Windows, address
 from deadlines import SCALE, WAIT_S
 from eventually import until
 from playwright.async_api import Route, expect
@@ -37,16 +36,9 @@ LASTS_S = (EXPIRES_S, 3 * EXPIRES_S)
 
 
 @pytest.fixture
-async def windows(chromium: str) -> AsyncIterator[Windows]:
-    async with windows_of(chromium) as windows:
-        windows.expected = REFUSED
-        yield windows
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[HostedServer]:
-    async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
-        yield running
+async def windows(windows: Windows) -> Windows:
+    windows.expected = REFUSED
+    return windows
 
 
 async def test_a_token_in_the_address_is_erased_from_it(windows, server):

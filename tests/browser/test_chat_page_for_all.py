@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
-from browser.chat_windows import GENEROUS, SECRET, Window, Windows, address, goes_on, windows_of
+from browser.chat_windows import GENEROUS, SECRET, Window, Windows, address, goes_on
 from deadlines import WAIT_S
 from playwright.async_api import Page, expect
 
@@ -22,18 +21,6 @@ pytestmark = [
 ]
 
 PHONE = {"viewport": {"width": 360, "height": 640}}
-
-
-@pytest.fixture
-async def windows(chromium: str) -> AsyncIterator[Windows]:
-    async with windows_of(chromium) as windows:
-        yield windows
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[HostedServer]:
-    async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
-        yield running
 
 
 async def background(page: Page) -> str:

@@ -8,16 +8,15 @@ a POST that was done comes twice.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 
 import pytest
-from browser.chat_windows import GENEROUS, SECRET, Windows, address, windows_of
+from browser.chat_windows import SECRET, Windows, address
 from deadlines import SCALE
 from eventually import until
 from playwright.async_api import expect
 
 import rtlab
-from rtlab.chat import connect, create_app, issue_token
+from rtlab.chat import connect, issue_token
 from rtlab.instruments.direction import Direction
 from rtlab.instruments.faults.proxy import FaultProxy
 
@@ -36,16 +35,9 @@ LOST = ((0,), (-1,), (0, -1), ())
 
 
 @pytest.fixture
-async def windows(chromium: str) -> AsyncIterator[Windows]:
-    async with windows_of(chromium) as windows:
-        windows.expected = NO_SESSION
-        yield windows
-
-
-@pytest.fixture
-async def server():
-    async with rtlab.serve(create_app(secret=SECRET, dev=True, limits=GENEROUS)) as running:
-        yield running
+async def windows(windows: Windows) -> Windows:
+    windows.expected = NO_SESSION
+    return windows
 
 
 @pytest.fixture
